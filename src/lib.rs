@@ -1,0 +1,3 @@
+//! Image classification over HTTP.
+
+pub mod model;

@@ -1,0 +1,3 @@
+//! The `resnet-serve` binary.
+
+fn main() {}

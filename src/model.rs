@@ -1,0 +1,3 @@
+//! A model as a folder: `model.toml` and the files that it names.
+
+pub mod manifest;
