@@ -1,3 +1,182 @@
 //! A model as a folder: `model.toml` and the files that it names.
 
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+
+pub mod digest;
+pub mod labels;
 pub mod manifest;
+mod section;
+
+pub use labels::Label;
+pub use manifest::Manifest;
+
+/// A model whose files are there and agree with its `model.toml`.
+#[derive(Clone, Debug)]
+pub struct Model {
+    /// What `model.toml` says.
+    pub manifest: Manifest,
+    /// A label per class, in the order of the logits.
+    pub labels: Vec<Label>,
+    /// The graph and its weights.
+    pub graph: PathBuf,
+    /// SHA-256 of the graph's file, in hexadecimal.
+    pub sha256: String,
+}
+
+/// A folder that cannot be served, with everything that is wrong with it.
+#[derive(Debug, Error)]
+pub struct ModelError {
+    /// The folder, or the file that should name one.
+    pub path: PathBuf,
+    /// One mistake or more, each a line that names its key or file.
+    pub mistakes: Vec<String>,
+}
+
+impl fmt::Display for ModelError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "the model `{}` cannot be served:", self.path.display())?;
+        self.mistakes.iter().try_for_each(|mistake| write!(formatter, "\n  {mistake}"))
+    }
+}
+
+impl Model {
+    /// Loads a folder and checks everything that can be checked without running the graph.
+    ///
+    /// # Errors
+    ///
+    /// All mistakes at once: in `model.toml`, in the labels, a missing graph, a wrong hash.
+    pub fn load(path: &Path) -> Result<Self, ModelError> {
+        let folder = resolve(path)?;
+        let error = |mistakes| ModelError { path: folder.clone(), mistakes };
+        let text = fs::read_to_string(folder.join("model.toml"))
+            .map_err(|cause| error(vec![format!("`model.toml`: {cause}")]))?;
+        let manifest = Manifest::parse(&text).map_err(error)?;
+        let graph = folder.join(&manifest.weights.file);
+        let mut mistakes = Vec::new();
+        let labels = keep(labels::read(&folder.join(&manifest.output.labels)), &mut mistakes);
+        let sha256 = keep(check_graph(&manifest, &graph), &mut mistakes);
+        match (labels, sha256) {
+            (Some(labels), Some(sha256)) => Ok(Self { manifest, labels, graph, sha256 }),
+            _ => Err(error(mistakes)),
+        }
+    }
+}
+
+/// The folder itself, or the one beside a file that holds its name, as `models/default` does.
+///
+/// # Errors
+///
+/// When there is neither.
+pub fn resolve(path: &Path) -> Result<PathBuf, ModelError> {
+    let error = |mistake: String| ModelError { path: path.to_owned(), mistakes: vec![mistake] };
+    if path.is_dir() {
+        return Ok(path.to_owned());
+    }
+    let name = fs::read_to_string(path).map_err(|cause| error(cause.to_string()))?;
+    let folder = path.with_file_name(name.trim());
+    if folder.is_dir() {
+        return Ok(folder);
+    }
+    Err(error(format!("it names `{}`, and there is no such folder beside it", name.trim())))
+}
+
+fn check_graph(manifest: &Manifest, graph: &Path) -> Result<String, String> {
+    let found = digest::sha256_of_file(graph).map_err(|cause| {
+        format!("weights.file: cannot read `{}`: {cause}{}", graph.display(), origin(manifest))
+    })?;
+    match &manifest.weights.sha256 {
+        Some(expected) if expected.as_str() != found => Err(format!(
+            "weights.sha256: expected `{}`, but `{}` has `{found}`",
+            expected.as_str(),
+            graph.display()
+        )),
+        _ => Ok(found),
+    }
+}
+
+/// Where a missing graph can be had, as an end of the sentence that says it is missing.
+fn origin(manifest: &Manifest) -> String {
+    match &manifest.weights.source {
+        Some(_) => format!("; `resnet-serve model fetch {}` brings it", manifest.name.as_str()),
+        None => String::new(),
+    }
+}
+
+fn keep<T>(result: Result<T, String>, mistakes: &mut Vec<String>) -> Option<T> {
+    result.map_err(|mistake| mistakes.push(mistake)).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MANIFEST: &str = r#"
+        name = "two"
+        version = "1"
+        trained = false
+        [weights]
+        file = "model.onnx"
+        [input]
+        height = 4
+        width = 4
+        [preprocess]
+        resize_shorter_side = 4
+        mean = [0.5, 0.5, 0.5]
+        std = [0.5, 0.5, 0.5]
+        [output]
+        labels = "labels.tsv"
+    "#;
+
+    fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            fs::write(folder.path().join(name), text).unwrap();
+        }
+        folder
+    }
+
+    #[test]
+    fn a_complete_folder_is_loaded() {
+        let files = [("model.toml", MANIFEST), ("model.onnx", "x"), ("labels.tsv", "a\tA\nb\tB\n")];
+        let model = Model::load(folder(&files).path()).unwrap();
+        assert_eq!(model.labels.len(), 2);
+        assert!(model.sha256.starts_with("2d711642b726b044"), "{}", model.sha256);
+    }
+
+    #[test]
+    fn a_missing_graph_and_missing_labels_are_reported_together() {
+        let error = Model::load(folder(&[("model.toml", MANIFEST)]).path()).unwrap_err();
+        assert_eq!(error.mistakes.len(), 2, "{error}");
+        assert!(error.to_string().contains("labels.tsv"), "{error}");
+        assert!(error.to_string().contains("model.onnx"), "{error}");
+    }
+
+    #[test]
+    fn a_wrong_hash_is_refused_with_both_hashes() {
+        let hash = "0".repeat(64);
+        let manifest = MANIFEST.replace("[input]", &format!("sha256 = \"{hash}\"\n[input]"));
+        let files =
+            [("model.toml", manifest.as_str()), ("model.onnx", "x"), ("labels.tsv", "a\tA\n")];
+        let error = Model::load(folder(&files).path()).unwrap_err().to_string();
+        assert!(error.contains("weights.sha256"), "{error}");
+        assert!(error.contains(&hash) && error.contains("2d711642b726b044"), "{error}");
+    }
+
+    #[test]
+    fn a_file_names_the_folder_beside_it() {
+        let parent = folder(&[("default", "two\n")]);
+        fs::create_dir(parent.path().join("two")).unwrap();
+        assert_eq!(resolve(&parent.path().join("default")).unwrap(), parent.path().join("two"));
+    }
+
+    #[test]
+    fn a_file_that_names_no_folder_is_an_error() {
+        let parent = folder(&[("default", "three\n")]);
+        let error = resolve(&parent.path().join("default")).unwrap_err().to_string();
+        assert!(error.contains("`three`"), "{error}");
+    }
+}

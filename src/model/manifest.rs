@@ -1,6 +1,223 @@
-//! `model.toml` as it is written: the sections, keys and words of the file.
+//! `model.toml`: its sections, keys and words, checked as a whole.
+
+use std::num::NonZeroU32;
 
 use serde::Deserialize;
+
+use super::digest::Sha256Hex;
+use super::section::Section;
+
+/// What `model.toml` says, checked.
+#[derive(Clone, Debug)]
+pub struct Manifest {
+    /// The name under which the model is asked for.
+    pub name: ModelName,
+    /// Set by whoever publishes the model.
+    pub version: String,
+    /// `false` for random weights; every answer says so.
+    pub trained: bool,
+    /// The graph's file.
+    pub weights: Weights,
+    /// The input tensor.
+    pub input: Input,
+    /// From a picture to the input tensor.
+    pub preprocess: Preprocess,
+    /// The output tensor.
+    pub output: Output,
+}
+
+/// `[weights]`
+#[derive(Clone, Debug)]
+pub struct Weights {
+    /// The ONNX file, relative to the folder.
+    pub file: String,
+    /// What the file must hash to.
+    pub sha256: Option<Sha256Hex>,
+    /// Where `model fetch` finds it.
+    pub source: Option<String>,
+}
+
+/// `[input]`
+#[derive(Clone, Debug)]
+pub struct Input {
+    /// The graph's input; its only one where this is missing.
+    pub name: Option<String>,
+    /// Where the channels stand.
+    pub layout: Layout,
+    /// What the graph takes.
+    pub element_type: ElementType,
+    /// Pixels.
+    pub height: NonZeroU32,
+    /// Pixels.
+    pub width: NonZeroU32,
+}
+
+/// `[preprocess]`
+#[derive(Clone, Debug)]
+pub struct Preprocess {
+    /// Pixels; the longer side follows.
+    pub resize_shorter_side: NonZeroU32,
+    /// The filter.
+    pub interpolation: Interpolation,
+    /// Per channel, on the 0–1 scale.
+    pub mean: [f32; 3],
+    /// Per channel, on the 0–1 scale.
+    pub std: [f32; 3],
+    /// The order of the channels.
+    pub color: ColorOrder,
+}
+
+/// `[output]`
+#[derive(Clone, Debug)]
+pub struct Output {
+    /// The graph's output; its only one where this is missing.
+    pub name: Option<String>,
+    /// What makes probabilities of the output.
+    pub activation: Activation,
+    /// The label file, relative to the folder.
+    pub labels: String,
+}
+
+impl Manifest {
+    /// Reads the text of a `model.toml`.
+    ///
+    /// # Errors
+    ///
+    /// Every mistake in the text, each with its key; a text that is no TOML has one.
+    pub fn parse(text: &str) -> Result<Self, Vec<String>> {
+        let table = text.parse().map_err(|cause| vec![format!("`model.toml`: {cause}")])?;
+        let mut mistakes = Vec::new();
+        match Self::read(Section::root(table, &mut mistakes)) {
+            Some(manifest) if mistakes.is_empty() => Ok(manifest),
+            _ => Err(mistakes),
+        }
+    }
+
+    fn read(mut root: Section<'_>) -> Option<Self> {
+        let name = root.required("name");
+        let version = root.required("version");
+        let trained = root.required("trained");
+        let weights = Weights::read(root.section("weights"));
+        let input = Input::read(root.section("input"));
+        let preprocess = Preprocess::read(root.section("preprocess"), input.as_ref());
+        let output = Output::read(root.section("output"));
+        root.finish();
+        Some(Self {
+            name: name?,
+            version: version?,
+            trained: trained?,
+            weights: weights?,
+            input: input?,
+            preprocess: preprocess?,
+            output: output?,
+        })
+    }
+}
+
+impl Weights {
+    fn read(mut section: Section<'_>) -> Option<Self> {
+        let file = section.required("file");
+        let sha256 = section.optional("sha256");
+        let source = section.optional("source");
+        section.finish();
+        Some(Self { file: file?, sha256, source })
+    }
+}
+
+impl Input {
+    fn read(mut section: Section<'_>) -> Option<Self> {
+        let name = section.optional("name");
+        let layout = section.optional("layout").unwrap_or_default();
+        let element_type = section.optional("type").unwrap_or_default();
+        let height = section.required("height");
+        let width = section.required("width");
+        section.finish();
+        Some(Self { name, layout, element_type, height: height?, width: width? })
+    }
+}
+
+impl Preprocess {
+    fn read(mut section: Section<'_>, input: Option<&Input>) -> Option<Self> {
+        let resize_shorter_side = section.required("resize_shorter_side");
+        let interpolation = section.optional("interpolation").unwrap_or_default();
+        let color = section.optional("color").unwrap_or_default();
+        let bytes = input.is_some_and(|input| input.element_type == ElementType::Uint8);
+        let (mean, std) = if bytes {
+            refuse_normalisation(&mut section);
+            (Some([0.0; 3]), Some([1.0; 3]))
+        } else {
+            (section.required("mean"), section.required("std"))
+        };
+        check_std(&mut section, std);
+        check_size(&mut section, resize_shorter_side, input);
+        section.finish();
+        let resize_shorter_side = resize_shorter_side?;
+        Some(Self { resize_shorter_side, interpolation, mean: mean?, std: std?, color })
+    }
+}
+
+/// A graph that takes bytes normalises by itself; a second normalisation would be a silent error.
+fn refuse_normalisation(section: &mut Section<'_>) {
+    for key in ["mean", "std"] {
+        if section.optional::<toml::Value>(key).is_some() {
+            section.mistake(key, "is to be left out where input.type is `uint8`");
+        }
+    }
+}
+
+fn check_std(section: &mut Section<'_>, std: Option<[f32; 3]>) {
+    if std.is_some_and(|std| std.iter().any(|channel| !channel.is_finite() || *channel <= 0.0)) {
+        section.mistake("std", "must be above 0 in every channel");
+    }
+}
+
+/// A crop that is larger than the resized picture would be padded with black.
+fn check_size(section: &mut Section<'_>, shorter_side: Option<NonZeroU32>, input: Option<&Input>) {
+    let (Some(shorter_side), Some(input)) = (shorter_side, input) else {
+        return;
+    };
+    let needed = input.height.max(input.width);
+    if shorter_side < needed {
+        let problem = format!("`{shorter_side}` is less than the input's `{needed}` pixels");
+        section.mistake("resize_shorter_side", problem);
+    }
+}
+
+impl Output {
+    fn read(mut section: Section<'_>) -> Option<Self> {
+        let name = section.optional("name");
+        let activation = section.optional("activation").unwrap_or_default();
+        let labels = section.required("labels");
+        section.finish();
+        Some(Self { name, activation, labels: labels? })
+    }
+}
+
+/// A name that can stand in a path, a URL and a metric's label.
+#[derive(Clone, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[serde(try_from = "String")]
+pub struct ModelName(String);
+
+impl ModelName {
+    /// The name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for ModelName {
+    type Error = String;
+
+    fn try_from(name: String) -> Result<Self, String> {
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+        if (1..=64).contains(&name.len()) && name.bytes().all(allowed) {
+            Ok(Self(name))
+        } else {
+            Err(format!("`{name}` is not made of 1 to 64 letters, digits, `.`, `_` and `-`"))
+        }
+    }
+}
 
 /// Where the channels stand in the input tensor.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
@@ -17,6 +234,7 @@ pub enum Layout {
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
 #[serde(rename_all = "lowercase")]
 pub enum ElementType {
+    /// IEEE 754 single precision.
     #[default]
     Float32,
     /// IEEE 754 half precision.
@@ -45,4 +263,104 @@ pub enum ColorOrder {
     Rgb,
     /// Blue, green, red, as OpenCV reads pictures.
     Bgr,
+}
+
+/// What makes probabilities of the graph's output.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
+#[serde(rename_all = "lowercase")]
+pub enum Activation {
+    /// The output is logits.
+    #[default]
+    Softmax,
+    /// The output is probabilities already.
+    None,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const COMPLETE: &str = r#"
+        name = "resnet50"
+        version = "1"
+        trained = true
+        [weights]
+        file = "model.onnx"
+        [input]
+        height = 224
+        width = 224
+        [preprocess]
+        resize_shorter_side = 256
+        mean = [0.485, 0.456, 0.406]
+        std = [0.229, 0.224, 0.225]
+        [output]
+        labels = "labels.tsv"
+    "#;
+
+    fn mistakes(text: &str) -> Vec<String> {
+        Manifest::parse(text).unwrap_err()
+    }
+
+    #[test]
+    fn what_is_left_out_has_the_usual_value() {
+        let manifest = Manifest::parse(COMPLETE).unwrap();
+        assert_eq!(manifest.input.layout, Layout::Nchw);
+        assert_eq!(manifest.input.element_type, ElementType::Float32);
+        assert_eq!(manifest.preprocess.interpolation, Interpolation::Bilinear);
+        assert_eq!(manifest.preprocess.color, ColorOrder::Rgb);
+        assert_eq!(manifest.output.activation, Activation::Softmax);
+    }
+
+    #[test]
+    fn every_mistake_is_reported_at_once_with_its_key() {
+        let text = COMPLETE
+            .replace("name = \"resnet50\"", "name = \"a b\"\nnane = 1")
+            .replace("height = 224", "height = 0\nlayout = \"nhcw\"")
+            .replace("trained = true", "")
+            .replace("labels = ", "label = ");
+        let found = mistakes(&text);
+        for key in [
+            "name: ",
+            "nane: ",
+            "trained: ",
+            "input.height: ",
+            "input.layout: ",
+            "output.label: ",
+            "output.labels: ",
+        ] {
+            assert!(found.iter().any(|line| line.starts_with(key)), "{key} in {found:#?}");
+        }
+        assert_eq!(found.len(), 7, "{found:#?}");
+    }
+
+    #[test]
+    fn an_empty_file_names_every_missing_key() {
+        assert_eq!(mistakes("").len(), 10, "{:#?}", mistakes(""));
+    }
+
+    #[test]
+    fn a_text_that_is_no_toml_says_where() {
+        assert!(mistakes("name = ")[0].contains("line 1"), "{:?}", mistakes("name = "));
+    }
+
+    #[test]
+    fn bytes_are_not_normalised_twice() {
+        let text = COMPLETE.replace("height = 224", "height = 224\ntype = \"uint8\"");
+        assert_eq!(mistakes(&text).len(), 2, "{:#?}", mistakes(&text));
+    }
+
+    #[test]
+    fn a_crop_larger_than_the_resized_picture_is_refused() {
+        let found = mistakes(&COMPLETE.replace("= 256", "= 200"));
+        assert_eq!(
+            found,
+            ["preprocess.resize_shorter_side: `200` is less than the input's `224` pixels"]
+        );
+    }
+
+    #[test]
+    fn a_std_of_zero_is_refused() {
+        let found = mistakes(&COMPLETE.replace("0.229", "0.0"));
+        assert_eq!(found, ["preprocess.std: must be above 0 in every channel"]);
+    }
 }

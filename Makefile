@@ -1,0 +1,42 @@
+# `make serve` and `make test` need a Rust toolchain, python3 with pip, a C compiler and make;
+# everything else they set up by themselves. A second call does only what has changed.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+BINARY := target/release/resnet-serve
+ARGS ?=
+
+.PHONY: help serve test lint build runtime clean tools
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+serve: build ## build what is missing, then serve on http://127.0.0.1:8080 (ARGS="--listen …" for more)
+	@exec $(BINARY) serve $(ARGS)
+
+build: tools runtime ## the release binary, target/release/resnet-serve
+	@echo "Building resnet-serve (the first time takes some minutes)"
+	@cargo build --release --locked
+
+test: tools runtime ## all tests
+	@echo "Testing"
+	@if cargo nextest --version >/dev/null 2>&1; then cargo nextest run --locked --no-fail-fast; else cargo test --locked --no-fail-fast; fi
+
+lint: tools ## formatting and clippy; warnings are errors
+	@echo "Checking the formatting"
+	@cargo fmt --check
+	@echo "Linting"
+	@cargo clippy --locked --all-targets -- --deny warnings
+
+runtime: tools ## fetch ONNX Runtime 1.31.1 into .runtime/ (FLAVOR=gpu for CUDA and TensorRT)
+	@python3 scripts/fetch_onnxruntime.py --flavor $(or $(FLAVOR),cpu)
+
+tools:
+	@command -v cargo >/dev/null || { echo "error: cargo is missing; install Rust 1.92 or newer: https://rustup.rs" >&2; exit 1; }
+	@command -v cc >/dev/null || { echo "error: a C compiler is missing; install one (Debian: apt-get install gcc libc6-dev; macOS: xcode-select --install)" >&2; exit 1; }
+	@command -v python3 >/dev/null || { echo "error: python3 is missing; install it (Debian: apt-get install python3 python3-pip)" >&2; exit 1; }
+	@python3 -m pip --version >/dev/null 2>&1 || { echo "error: pip is missing; install it (Debian: apt-get install python3-pip)" >&2; exit 1; }
+
+clean: ## remove what was built and fetched
+	cargo clean
+	rm -rf .runtime

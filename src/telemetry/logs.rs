@@ -1,0 +1,64 @@
+//! The log: where lines go, in which form, from which level on.
+
+use std::io;
+
+use clap::ValueEnum;
+use thiserror::Error;
+use tracing_subscriber::filter::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{Layer as _, Registry, fmt, reload};
+
+/// The form of a log line.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line, for machines.
+    Json,
+}
+
+/// Changes the log's level while the process runs.
+#[derive(Clone)]
+pub struct LogLevel {
+    handle: reload::Handle<EnvFilter, Registry>,
+}
+
+/// A log level that is none.
+#[derive(Debug, Error)]
+#[error(
+    "`{directives}` is no log level: {reason} (for example `info`, or `warn,resnet_serve=debug`)"
+)]
+pub struct LogLevelError {
+    directives: String,
+    reason: String,
+}
+
+impl LogLevel {
+    /// Takes a level or filter directives, as in `info` or `warn,resnet_serve=debug`.
+    ///
+    /// # Errors
+    ///
+    /// When the text is neither; the level stays as it was.
+    pub fn set(&self, directives: &str) -> Result<(), LogLevelError> {
+        let error = |reason: String| LogLevelError { directives: directives.to_owned(), reason };
+        let filter = EnvFilter::try_new(directives).map_err(|cause| error(cause.to_string()))?;
+        self.handle.reload(filter).map_err(|cause| error(cause.to_string()))
+    }
+}
+
+/// Sends the log of this process to standard error, `RUST_LOG` or else info and above.
+#[must_use]
+pub fn start(format: LogFormat) -> LogLevel {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let (filter, handle) = reload::Layer::new(filter);
+    let lines = fmt::layer().with_writer(io::stderr).with_target(false);
+    let lines = match format {
+        LogFormat::Text => lines.with_ansi(io::IsTerminal::is_terminal(&io::stderr())).boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).with_current_span(false).boxed(),
+    };
+    // A second start in one process, as in tests, keeps the first one's log.
+    let _ = tracing_subscriber::registry().with(filter).with(lines).try_init();
+    LogLevel { handle }
+}

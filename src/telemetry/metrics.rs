@@ -1,0 +1,215 @@
+//! Every metric of the process, declared here and nowhere else.
+
+use std::time::Duration;
+
+use prometheus::{
+    Encoder as _, Gauge, GaugeVec, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    Registry, TextEncoder,
+};
+
+use super::metrics_macro::metrics;
+
+/// From a GPU's fraction of a millisecond to a client's patience; a factor of about 1.6 between
+/// neighbours, so that a CPU's 50 ms and a GPU's 1 ms are told apart equally well.
+const SECONDS: [f64; 22] = [
+    0.0001, 0.000_25, 0.0005, 0.001, 0.0016, 0.0025, 0.004, 0.0063, 0.01, 0.016, 0.025, 0.04,
+    0.063, 0.1, 0.16, 0.25, 0.4, 0.63, 1.0, 2.5, 5.0, 10.0,
+];
+
+/// Powers of two: the sizes to which batches are padded.
+const IMAGES: [f64; 9] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0];
+
+metrics! {
+    /// The metrics of one process.
+    pub struct Instruments {
+        /// Requests answered, by route and HTTP status.
+        requests: IntCounterVec = "resnet_serve_requests_total" ["route", "status"],
+        /// Seconds from the first byte of a request to its answer.
+        request_duration: HistogramVec = "resnet_serve_request_duration_seconds" ["route"] { SECONDS },
+        /// Images by what became of them: each is counted exactly once.
+        images: IntCounterVec = "resnet_serve_images_total" ["outcome"],
+        /// Seconds that a stage of the pipeline took for one image or request.
+        stage_duration: HistogramVec = "resnet_serve_stage_duration_seconds" ["stage"] { SECONDS },
+        /// Images in each batch that ran, padding left out.
+        batch_images: Histogram = "resnet_serve_batch_images" { IMAGES },
+        /// Slots of padded batches that were computed for nothing.
+        padded_images: IntCounter = "resnet_serve_padded_images_total",
+        /// Images that wait for a worker.
+        queue_images: IntGauge = "resnet_serve_queue_images",
+        /// Images admitted and not yet answered.
+        inflight_images: IntGauge = "resnet_serve_inflight_images",
+        /// Requests refused at the door, by reason.
+        rejections: IntCounterVec = "resnet_serve_rejections_total" ["reason"],
+        /// Images per second that this process sustains, as measured from the batches that ran.
+        capacity: Gauge = "resnet_serve_capacity_images_per_second",
+        /// Always 1; the labels say which model is served, and by what.
+        model_info: GaugeVec = "resnet_serve_model_info" ["model", "version", "sha256", "provider", "precision", "onnxruntime"],
+        /// Always 1; the labels say what was built.
+        build_info: GaugeVec = "resnet_serve_build_info" ["version", "commit", "rustc"],
+    }
+}
+
+/// Declares an enum whose variants are the values of one label.
+macro_rules! label {
+    ($(#[doc = $doc:literal])* $name:ident { $($(#[doc = $variant_doc:literal])* $variant:ident = $text:literal,)+ }) => {
+        $(#[doc = $doc])*
+        #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+        pub enum $name { $($(#[doc = $variant_doc])* $variant,)+ }
+
+        impl $name {
+            /// Every value, so that each series exists from the start.
+            pub const ALL: &[Self] = &[$(Self::$variant),+];
+
+            /// The value of the label.
+            #[must_use]
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text,)+ }
+            }
+        }
+    };
+}
+
+label! {
+    /// What became of an image.
+    Outcome {
+        /// It has its labels.
+        Classified = "classified",
+        /// It is no picture that can be read.
+        Undecodable = "undecodable",
+        /// It was refused because of load.
+        Rejected = "rejected",
+        /// Its deadline passed in the queue.
+        Expired = "expired",
+        /// Its client went away.
+        Abandoned = "abandoned",
+        /// Inference failed on it.
+        Failed = "failed",
+    }
+}
+
+label! {
+    /// A stage of a request's way.
+    Stage {
+        /// The body arrives.
+        Read = "read",
+        /// A picture becomes pixels of the network's size, waiting for a core included.
+        Decode = "decode",
+        /// Pixels wait for a worker.
+        Queue = "queue",
+        /// The batch runs.
+        Inference = "inference",
+        /// Logits become the answer.
+        Respond = "respond",
+    }
+}
+
+label! {
+    /// Why a request was refused at the door.
+    Reason {
+        /// As many images as the queue takes are waiting.
+        QueueFull = "queue_full",
+        /// The backlog would not drain before the deadline.
+        Deadline = "deadline",
+        /// Bodies and pixels take all the memory they may.
+        Memory = "memory",
+        /// The process is shutting down.
+        Draining = "draining",
+    }
+}
+
+/// The instruments and the registry that renders them.
+pub struct Metrics {
+    instruments: Instruments,
+    registry: Registry,
+}
+
+impl Metrics {
+    /// Registers everything; the process's own figures too, where the system offers them.
+    ///
+    /// # Panics
+    ///
+    /// When two metrics have one name, which a test excludes.
+    #[must_use]
+    pub fn new() -> Self {
+        let registry = Registry::new();
+        let instruments = Instruments::register(&registry).expect("metric names are distinct");
+        #[cfg(target_os = "linux")]
+        registry
+            .register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))
+            .expect("process metrics are registered once");
+        for outcome in Outcome::ALL {
+            instruments.images.with_label_values(&[outcome.as_str()]);
+        }
+        for reason in Reason::ALL {
+            instruments.rejections.with_label_values(&[reason.as_str()]);
+        }
+        Self { instruments, registry }
+    }
+
+    /// Counts what became of one image.
+    pub fn count_image(&self, outcome: Outcome) {
+        self.images.with_label_values(&[outcome.as_str()]).inc();
+    }
+
+    /// Counts a refused request.
+    pub fn count_rejection(&self, reason: Reason) {
+        self.rejections.with_label_values(&[reason.as_str()]).inc();
+    }
+
+    /// Records how long a stage took.
+    pub fn observe_stage(&self, stage: Stage, duration: Duration) {
+        self.stage_duration.with_label_values(&[stage.as_str()]).observe(duration.as_secs_f64());
+    }
+
+    /// All metrics in Prometheus' text format, version 0.0.4.
+    #[must_use]
+    pub fn render(&self) -> String {
+        let mut text = Vec::new();
+        // Writing to a vector cannot fail, and every family has a name and a metric.
+        let _ = TextEncoder::new().encode(&self.registry.gather(), &mut text);
+        String::from_utf8_lossy(&text).into_owned()
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl std::ops::Deref for Metrics {
+    type Target = Instruments;
+
+    fn deref(&self) -> &Instruments {
+        &self.instruments
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_outcome_and_reason_is_there_before_it_happens() {
+        let text = Metrics::new().render();
+        assert!(text.contains(r#"resnet_serve_images_total{outcome="abandoned"} 0"#), "{text}");
+        assert!(text.contains(r#"resnet_serve_rejections_total{reason="queue_full"} 0"#), "{text}");
+    }
+
+    #[test]
+    fn the_help_of_a_metric_is_its_documentation() {
+        let text = Metrics::new().render();
+        assert!(text.contains("# HELP resnet_serve_queue_images Images that wait for a worker.\n"));
+    }
+
+    #[test]
+    fn a_stage_is_counted_in_seconds() {
+        let metrics = Metrics::new();
+        metrics.observe_stage(Stage::Decode, Duration::from_millis(2));
+        assert!(
+            metrics
+                .render()
+                .contains(r#"resnet_serve_stage_duration_seconds_sum{stage="decode"} 0.002"#)
+        );
+    }
+}
