@@ -1,3 +1,4 @@
 //! Image classification over HTTP.
 
 pub mod model;
+pub mod preprocess;
