@@ -43,30 +43,62 @@ impl Resize {
         Ok(resized)
     }
 
+    /// Pillow's order, with 8 bits between the passes: each row first, then each column.
     fn convolve(
         &self,
         picture: &Pixels,
         inside: Window,
         resized: &mut Pixels,
     ) -> Result<(), ResizeError> {
-        let source =
-            ImageRef::new(picture.width(), picture.height(), picture.bytes(), PixelType::U8x3)
-                .map_err(|_| ResizeError::PixelTypesAreDifferent)?;
         let Size { width, height } = inside.size;
-        let mut target = Image::from_slice_u8(width, height, resized.bytes_mut(), PixelType::U8x3)
-            .map_err(|_| ResizeError::PixelTypesAreDifferent)?;
         let (left, columns) = self.columns(picture).source(inside.left, width);
         let (top, rows) = self.rows(picture).source(inside.top, height);
+        let (first_row, row_count) =
+            self.seen(top, rows / f64::from(height), height, picture.height());
+        let mut narrowed = Pixels::black(row_count, width);
+        let (first, count) = (f64::from(first_row), f64::from(row_count));
+        self.pass(picture, &mut narrowed, ResizeOptions::new().crop(left, first, columns, count))?;
+        let top = top - first;
+        // As in `source`: the last bit of rounding must not reach past the end.
+        let rows = rows.min(count - top);
+        self.pass(&narrowed, resized, ResizeOptions::new().crop(0.0, top, width.into(), rows))
+    }
+
+    /// First and number of the rows that the filter sees for `length` rows from `start` on.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "clamped to the rows of the picture"
+    )]
+    fn seen(&self, start: f64, scale: f64, length: u32, side: u32) -> (u32, u32) {
+        let radius = match self.interpolation {
+            Interpolation::Bilinear => 1.0,
+            Interpolation::Bicubic => 2.0,
+        };
+        let margin = radius * scale.max(1.0) + 1.0;
+        let end = start + scale * f64::from(length);
+        let first = (start - margin).floor().clamp(0.0, f64::from(side - 1)) as u32;
+        let last = (end + margin).ceil().clamp(1.0, f64::from(side)) as u32;
+        (first, last - first)
+    }
+
+    fn pass(
+        &self,
+        from: &Pixels,
+        to: &mut Pixels,
+        options: ResizeOptions,
+    ) -> Result<(), ResizeError> {
+        let source = ImageRef::new(from.width(), from.height(), from.bytes(), PixelType::U8x3)
+            .map_err(|_| ResizeError::PixelTypesAreDifferent)?;
+        let (width, height) = (to.width(), to.height());
+        let mut target = Image::from_slice_u8(width, height, to.bytes_mut(), PixelType::U8x3)
+            .map_err(|_| ResizeError::PixelTypesAreDifferent)?;
         let filter = match self.interpolation {
             Interpolation::Bilinear => FilterType::Bilinear,
             Interpolation::Bicubic => FilterType::CatmullRom,
         };
-        let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(filter));
-        Resizer::new().resize(
-            &source,
-            &mut target,
-            &options.crop(left, top, columns, rows).use_alpha(false),
-        )
+        let options = options.resize_alg(ResizeAlg::Convolution(filter)).use_alpha(false);
+        Resizer::new().resize(&source, &mut target, &options)
     }
 
     fn columns(&self, picture: &Pixels) -> Axis {
