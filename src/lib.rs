@@ -1,4 +1,5 @@
 //! Image classification over HTTP.
 
 pub mod model;
+pub mod preprocess;
 pub mod telemetry;

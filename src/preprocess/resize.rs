@@ -1,0 +1,256 @@
+//! A window of a resized picture, computed without the rest of it.
+
+use fast_image_resize::images::{Image, ImageRef};
+use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeError, ResizeOptions, Resizer};
+
+use super::error::ImageError;
+use super::geometry::{Size, Window};
+use super::header::Reduction;
+use super::pixels::Pixels;
+use crate::model::manifest::Interpolation;
+
+/// A resize from which windows are cut; all in the orientation of the stored pixels.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Resize {
+    /// Of the stored picture, before any reduction by the decoder.
+    pub(super) from: Size,
+    pub(super) reduction: Reduction,
+    pub(super) to: Size,
+    pub(super) interpolation: Interpolation,
+}
+
+impl Resize {
+    /// The `window` of the resized picture; black where it reaches outside.
+    ///
+    /// The pixels are those that resizing the whole and cutting would give: the filter sees the
+    /// neighbours of the window too. What is allocated is in proportion to the window.
+    pub(super) fn window(&self, picture: &Pixels, window: Window) -> Result<Pixels, ImageError> {
+        let inside = window.inside(self.to);
+        if inside.size.pixels() == 0 {
+            return Ok(Pixels::black(window.size.height, window.size.width));
+        }
+        let unchanged = self.to == self.from && self.reduction == Reduction::NONE;
+        let part = if unchanged { cut(picture, inside) } else { self.resized(picture, inside)? };
+        Ok(if inside == window { part } else { pasted(&part, inside, window) })
+    }
+
+    fn resized(&self, picture: &Pixels, inside: Window) -> Result<Pixels, ImageError> {
+        let Size { width, height } = inside.size;
+        let mut resized = Pixels::black(height, width);
+        self.convolve(picture, inside, &mut resized).map_err(|error| {
+            ImageError::undecodable(format!("the picture cannot be resized: {error}"))
+        })?;
+        Ok(resized)
+    }
+
+    /// Pillow's order, with 8 bits between the passes: each row first, then each column.
+    fn convolve(
+        &self,
+        picture: &Pixels,
+        inside: Window,
+        resized: &mut Pixels,
+    ) -> Result<(), ResizeError> {
+        let Size { width, height } = inside.size;
+        let (left, columns) = self.columns(picture).source(inside.left, width);
+        let (top, rows) = self.rows(picture).source(inside.top, height);
+        let (first_row, row_count) =
+            self.seen(top, rows / f64::from(height), height, picture.height());
+        let mut narrowed = Pixels::black(row_count, width);
+        let (first, count) = (f64::from(first_row), f64::from(row_count));
+        self.pass(picture, &mut narrowed, ResizeOptions::new().crop(left, first, columns, count))?;
+        let top = top - first;
+        // As in `source`: the last bit of rounding must not reach past the end.
+        let rows = rows.min(count - top);
+        self.pass(&narrowed, resized, ResizeOptions::new().crop(0.0, top, width.into(), rows))
+    }
+
+    /// First and number of the rows that the filter sees for `length` rows from `start` on.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "clamped to the rows of the picture"
+    )]
+    fn seen(&self, start: f64, scale: f64, length: u32, side: u32) -> (u32, u32) {
+        let radius = match self.interpolation {
+            Interpolation::Bilinear => 1.0,
+            Interpolation::Bicubic => 2.0,
+        };
+        let margin = radius * scale.max(1.0) + 1.0;
+        let end = start + scale * f64::from(length);
+        let first = (start - margin).floor().clamp(0.0, f64::from(side - 1)) as u32;
+        let last = (end + margin).ceil().clamp(1.0, f64::from(side)) as u32;
+        (first, last - first)
+    }
+
+    fn pass(
+        &self,
+        from: &Pixels,
+        to: &mut Pixels,
+        options: ResizeOptions,
+    ) -> Result<(), ResizeError> {
+        let source = ImageRef::new(from.width(), from.height(), from.bytes(), PixelType::U8x3)
+            .map_err(|_| ResizeError::PixelTypesAreDifferent)?;
+        let (width, height) = (to.width(), to.height());
+        let mut target = Image::from_slice_u8(width, height, to.bytes_mut(), PixelType::U8x3)
+            .map_err(|_| ResizeError::PixelTypesAreDifferent)?;
+        let filter = match self.interpolation {
+            Interpolation::Bilinear => FilterType::Bilinear,
+            Interpolation::Bicubic => FilterType::CatmullRom,
+        };
+        let options = options.resize_alg(ResizeAlg::Convolution(filter)).use_alpha(false);
+        Resizer::new().resize(&source, &mut target, &options)
+    }
+
+    fn columns(&self, picture: &Pixels) -> Axis {
+        Axis {
+            from: self.from.width,
+            reduction: self.reduction,
+            to: self.to.width,
+            decoded: picture.width(),
+        }
+    }
+
+    fn rows(&self, picture: &Pixels) -> Axis {
+        Axis {
+            from: self.from.height,
+            reduction: self.reduction,
+            to: self.to.height,
+            decoded: picture.height(),
+        }
+    }
+}
+
+/// One direction of a resize.
+struct Axis {
+    from: u32,
+    reduction: Reduction,
+    to: u32,
+    decoded: u32,
+}
+
+impl Axis {
+    /// Start and length, in decoded pixels, of what `length` pixels from `start` on are made of.
+    fn source(&self, start: i64, length: u32) -> (f64, f64) {
+        // A reduced side of `from / divisor` pixels was rounded up to whole ones; the last is part filler.
+        let covered = f64::from(self.from) / f64::from(self.reduction.divisor());
+        let scale = covered / f64::from(self.to);
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "a place within a picture is far below 2^52"
+        )]
+        let start = start as f64 * scale;
+        // The last bit of rounding must not reach past the end, which is an error to the resizer.
+        let length = (f64::from(length) * scale).min(f64::from(self.decoded) - start);
+        (start, length)
+    }
+}
+
+fn cut(picture: &Pixels, window: Window) -> Pixels {
+    let mut part = Pixels::black(window.size.height, window.size.width);
+    copy(picture, window, &mut part, Window { left: 0, top: 0, size: window.size });
+    part
+}
+
+/// `part`, which is the `inside` of `window`, on a black picture of the window's size.
+fn pasted(part: &Pixels, inside: Window, window: Window) -> Pixels {
+    let mut whole = Pixels::black(window.size.height, window.size.width);
+    let from = Window { left: 0, top: 0, size: inside.size };
+    let to =
+        Window { left: inside.left - window.left, top: inside.top - window.top, size: inside.size };
+    copy(part, from, &mut whole, to);
+    whole
+}
+
+/// Copies between two windows of the same size, both inside their pictures.
+fn copy(source: &Pixels, from: Window, target: &mut Pixels, to: Window) {
+    let row_bytes = from.size.width as usize * 3;
+    let target_row_bytes = target.row_bytes();
+    let sources = source.bytes().chunks_exact(source.row_bytes()).skip(offset(from.top));
+    let targets = target.bytes_mut().chunks_exact_mut(target_row_bytes).skip(offset(to.top));
+    for (source, target) in sources.zip(targets).take(from.size.height as usize) {
+        let (from, to) = (offset(from.left) * 3, offset(to.left) * 3);
+        target[to..to + row_bytes].copy_from_slice(&source[from..from + row_bytes]);
+    }
+}
+
+/// A place in a window that is inside its picture, and thus not negative.
+fn offset(place: i64) -> usize {
+    usize::try_from(place).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn gradient(width: u32, height: u32) -> Pixels {
+        let pixel = |x: u32, y: u32| [x * 255 / width, y * 255 / height, (x * 7 + y * 13) % 256];
+        let bytes = (0..height).flat_map(|y| (0..width).flat_map(move |x| pixel(x, y)));
+        Pixels::new(height, width, bytes.map(|value| u8::try_from(value).unwrap()).collect())
+            .unwrap()
+    }
+
+    fn resize(picture: &Pixels, to: Size, interpolation: Interpolation) -> Resize {
+        let from = Size { width: picture.width(), height: picture.height() };
+        Resize { from, reduction: Reduction::NONE, to, interpolation }
+    }
+
+    fn window(left: i64, top: i64, width: u32, height: u32) -> Window {
+        Window { left, top, size: Size { width, height } }
+    }
+
+    #[test]
+    fn a_window_has_the_pixels_of_the_whole() {
+        let picture = gradient(101, 67);
+        for interpolation in [Interpolation::Bilinear, Interpolation::Bicubic] {
+            for to in [Size { width: 48, height: 32 }, Size { width: 151, height: 100 }] {
+                let resize = resize(&picture, to, interpolation);
+                let whole = resize.window(&picture, Window { left: 0, top: 0, size: to }).unwrap();
+                let place = window(11, 5, 20, 24);
+
+                let part = resize.window(&picture, place).unwrap();
+
+                let farthest = part
+                    .bytes()
+                    .iter()
+                    .zip(cut(&whole, place).bytes())
+                    .map(|(a, b)| a.abs_diff(*b))
+                    .max();
+                assert!(farthest <= Some(1), "{farthest:?} of {to:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_picture_of_the_right_size_is_copied() {
+        let picture = gradient(9, 7);
+        let resize = resize(&picture, Size { width: 9, height: 7 }, Interpolation::Bilinear);
+
+        assert_eq!(
+            resize.window(&picture, window(2, 1, 5, 5)).unwrap(),
+            cut(&picture, window(2, 1, 5, 5))
+        );
+    }
+
+    #[test]
+    fn outside_the_picture_is_black() {
+        let picture = Pixels::new(1, 1, vec![9; 3]).unwrap();
+        let resize = resize(&picture, Size { width: 2, height: 2 }, Interpolation::Bilinear);
+
+        let padded = resize.window(&picture, window(-1, -1, 4, 4)).unwrap();
+
+        let reds: Vec<u8> = padded.bytes().chunks_exact(3).map(|pixel| pixel[0]).collect();
+        assert_eq!(reds, [0, 0, 0, 0, 0, 9, 9, 0, 0, 9, 9, 0, 0, 0, 0, 0]);
+    }
+
+    #[test]
+    fn a_thin_picture_of_millions_of_resized_rows_costs_no_more_than_its_window() {
+        let picture = gradient(1, 20_000);
+        let to = Size { width: 256, height: 5_120_000 };
+        let place = window(16, 2_559_888, 224, 224);
+
+        let part = resize(&picture, to, Interpolation::Bilinear).window(&picture, place).unwrap();
+
+        assert_eq!((part.height(), part.width()), (224, 224));
+        assert!(part.bytes().chunks_exact(3).all(|pixel| pixel[1].abs_diff(127) <= 1));
+    }
+}

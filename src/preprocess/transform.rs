@@ -1,0 +1,115 @@
+//! torchvision's evaluation transform: resize the shorter side, then crop.
+
+use super::decode::decode;
+use super::error::ImageError;
+use super::geometry::{Size, Window};
+use super::header::{ImageHeader, Reduction};
+use super::orient::mirrored;
+use super::pixels::Pixels;
+use super::resize::Resize;
+use crate::model::manifest::Interpolation;
+
+/// A JPEG is decoded at a reduced scale only where this many times the target's resolution remains.
+///
+/// At twice the target the antialiased filter still averages at least two decoded pixels, and what
+/// the reduction adds stays below what JPEG itself has lost; at once it would decide the sharpness.
+const OVERSAMPLING: u64 = 2;
+
+/// How a picture becomes the network's input; sizes in pixels.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Transform {
+    /// What the shorter side becomes; the longer one keeps the aspect, rounded down.
+    pub resize_shorter_side: u32,
+    /// Rows of the result.
+    pub crop_height: u32,
+    /// Columns of the result.
+    pub crop_width: u32,
+    /// The antialiased filter of the resize.
+    pub interpolation: Interpolation,
+}
+
+impl Transform {
+    /// The upright picture, resized, and its centre: `[crop_height, crop_width, 3]`.
+    ///
+    /// # Errors
+    ///
+    /// [`ImageError::Undecodable`] where `bytes`, which have this `header`, are broken or cut off.
+    pub fn apply(&self, bytes: &[u8], header: &ImageHeader) -> Result<Pixels, ImageError> {
+        let place = Window::centered(self.resized(header), self.crop());
+        self.open(bytes, header)?.crop(place)
+    }
+
+    /// Ten crops of the upright, resized picture, as the paper tests: top left, top right, bottom
+    /// left, bottom right and centre, then the mirrors of these.
+    ///
+    /// # Errors
+    ///
+    /// As [`apply`](Self::apply).
+    pub fn apply_ten_crops(
+        &self,
+        bytes: &[u8],
+        header: &ImageHeader,
+    ) -> Result<Vec<Pixels>, ImageError> {
+        let picture = self.open(bytes, header)?;
+        let places = Window::corners_and_center(self.resized(header), self.crop());
+        let mut crops =
+            places.into_iter().map(|place| picture.crop(place)).collect::<Result<Vec<_>, _>>()?;
+        crops.extend(crops.clone().iter().map(mirrored));
+        Ok(crops)
+    }
+
+    /// At most how many bytes [`apply`](Self::apply) takes at its peak, beside the encoded ones.
+    #[must_use]
+    pub fn peak_bytes(&self, encoded: usize, header: &ImageHeader) -> u64 {
+        let reduction = self.reduction(header);
+        let decoded = reduction.of(header.size());
+        let longest_crop = u64::from(self.crop_height.max(self.crop_width));
+        // Between the two passes of the filter: the needed columns of every resized row.
+        let half_resized = u64::from(decoded.width) * longest_crop * 3;
+        // The filter's weights are as many as pixels that it sees, in two precisions.
+        let weights =
+            (u64::from(decoded.width) + u64::from(decoded.height) + longest_crop * 8) * 32;
+        let crops = self.crop().pixels() * 3 * 2;
+        header.decoding_bytes(encoded, reduction).saturating_add(half_resized + weights + crops)
+    }
+
+    fn open<'a>(&self, bytes: &[u8], header: &'a ImageHeader) -> Result<Picture<'a>, ImageError> {
+        let reduction = self.reduction(header);
+        let pixels = decode(bytes, header, reduction)?;
+        let to = header.orientation().turn(self.resized(header));
+        let resize =
+            Resize { from: header.size(), reduction, to, interpolation: self.interpolation };
+        Ok(Picture { pixels, header, resize })
+    }
+
+    fn reduction(&self, header: &ImageHeader) -> Reduction {
+        header.reduction(u64::from(self.resize_shorter_side) * OVERSAMPLING)
+    }
+
+    /// The size of the upright picture after the resize.
+    fn resized(&self, header: &ImageHeader) -> Size {
+        header.orientation().turn(header.size()).resized(self.resize_shorter_side)
+    }
+
+    fn crop(&self) -> Size {
+        Size { width: self.crop_width, height: self.crop_height }
+    }
+}
+
+/// A decoded picture from which crops are taken.
+struct Picture<'a> {
+    pixels: Pixels,
+    header: &'a ImageHeader,
+    resize: Resize,
+}
+
+impl Picture<'_> {
+    /// The `place` of the upright, resized picture. Turning so few pixels costs less than turning all
+    /// before the resize, and gives the same, because the place is turned along.
+    fn crop(&self, place: Window) -> Result<Pixels, ImageError> {
+        let orientation = self.header.orientation();
+        let stored =
+            self.resize.window(&self.pixels, orientation.to_stored(place, self.resize.to))?;
+        Ok(orientation.upright(stored))
+    }
+}
