@@ -1,5 +1,21 @@
-//! Image classification over HTTP.
+//! Image classification over HTTP, with `ResNet`s in ONNX Runtime.
+//!
+//! The modules stand in the order in which a request meets them.
 
+pub mod api;
+pub mod batching;
+pub mod cli;
+pub mod config;
+pub mod cpu_pool;
+pub mod inference;
+pub mod loading;
+pub mod memory;
 pub mod model;
+pub mod pipeline;
 pub mod preprocess;
+pub mod ranking;
+pub mod readiness;
+pub mod resources;
+pub mod service;
+pub mod shutdown;
 pub mod telemetry;

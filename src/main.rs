@@ -1,3 +1,10 @@
 //! The `resnet-serve` binary.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use resnet_serve::cli::Cli;
+
+fn main() -> ExitCode {
+    Cli::parse().run()
+}

@@ -243,6 +243,18 @@ pub enum ElementType {
     Uint8,
 }
 
+impl ElementType {
+    /// The word in `model.toml`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Float32 => "float32",
+            Self::Float16 => "float16",
+            Self::Uint8 => "uint8",
+        }
+    }
+}
+
 /// The filter that resizes a picture.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq)]
 #[serde(rename_all = "lowercase")]

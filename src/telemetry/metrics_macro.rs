@@ -78,4 +78,4 @@ declared!(IntCounter, Opts, |options, _| IntCounter::with_opts(options));
 declared!(Histogram, HistogramOpts, |options, _| Histogram::with_opts(options));
 declared!(GaugeVec, Opts, |options, labels| GaugeVec::new(options, labels));
 declared!(IntCounterVec, Opts, |options, labels| IntCounterVec::new(options, labels));
-declared!(HistogramVec, HistogramOpts, |options, labels| { HistogramVec::new(options, labels) });
+declared!(HistogramVec, HistogramOpts, |options, labels| HistogramVec::new(options, labels));

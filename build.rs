@@ -1,0 +1,23 @@
+//! Tells the program which commit and which compiler it was made from.
+
+use std::env;
+use std::process::Command;
+
+fn main() {
+    println!("cargo::rerun-if-changed=.git/HEAD");
+    println!("cargo::rerun-if-env-changed=RESNET_SERVE_COMMIT");
+    // A build from an archive has no repository; its builder may name the commit.
+    let commit = env::var("RESNET_SERVE_COMMIT").ok();
+    let commit = commit.or_else(|| first_line("git", &["rev-parse", "--short=12", "HEAD"]));
+    let compiler = env::var("RUSTC").unwrap_or_else(|_| "rustc".to_owned());
+    let rustc = first_line(&compiler, &["--version"]);
+    println!("cargo::rustc-env=RESNET_SERVE_COMMIT={}", commit.as_deref().unwrap_or("unknown"));
+    println!("cargo::rustc-env=RESNET_SERVE_RUSTC={}", rustc.as_deref().unwrap_or("unknown"));
+}
+
+fn first_line(program: &str, arguments: &[&str]) -> Option<String> {
+    let output = Command::new(program).args(arguments).output().ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    let line = text.lines().next()?.to_owned();
+    output.status.success().then_some(line)
+}

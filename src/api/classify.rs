@@ -1,0 +1,167 @@
+//! `POST /classify`
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Extension, Query, State};
+use axum::http::HeaderMap;
+use axum::response::{IntoResponse, Response};
+use futures_util::future::join_all;
+use serde::Deserialize;
+use tokio::time::Instant as Deadline;
+use utoipa::IntoParams;
+
+use super::error::ApiError;
+use super::observe::{RequestId, ServerTiming};
+use super::response::{ClassifiedImage, ClassifyResponse, ImageResult, ModelSummary};
+use super::upload::{self, JsonUpload, Upload};
+use super::{App, AppState, ServedModel};
+use crate::pipeline::{Classification, ClassifyError, Durations, Request};
+use crate::telemetry::metrics::Stage;
+
+/// Classes in an answer that does not say how many.
+const DEFAULT_TOP_K: usize = 5;
+
+/// What the query may say.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Parameters {
+    /// Classes in the answer: 1 to the number of the model's classes. Without it 5.
+    #[param(minimum = 1, example = 5)]
+    top_k: Option<usize>,
+    /// Milliseconds within which the answer is of use; the server's own limit holds as well.
+    #[param(minimum = 1, example = 1000)]
+    timeout_ms: Option<u64>,
+    /// The model; without it the default one.
+    model: Option<String>,
+}
+
+/// Classifies the pictures in the body.
+#[utoipa::path(
+    post,
+    path = "/classify",
+    params(Parameters),
+    request_body(
+        description = "A picture (JPEG, PNG, WebP, GIF, BMP or TIFF; the bytes decide), \
+            `multipart/form-data` with one or more files, or JSON with base64.",
+        content(
+            (String = "image/*"),
+            (String = "application/octet-stream"),
+            (String = "multipart/form-data"),
+            (JsonUpload = "application/json"),
+        ),
+    ),
+    responses(
+        (status = 200, description = "The labels, an entry an image", body = ClassifyResponse),
+        (status = 400, description = "`invalid_request`", body = super::error::Problem, content_type = "application/problem+json"),
+        (status = 404, description = "`not_found`: no such model", body = super::error::Problem, content_type = "application/problem+json"),
+        (status = 413, description = "`payload_too_large`", body = super::error::Problem, content_type = "application/problem+json"),
+        (status = 415, description = "`unsupported_media_type`", body = super::error::Problem, content_type = "application/problem+json"),
+        (status = 422, description = "`undecodable_image` or `image_too_large`", body = super::error::Problem, content_type = "application/problem+json"),
+        (status = 500, description = "`inference_failed`", body = super::error::Problem, content_type = "application/problem+json"),
+        (status = 503, description = "`overloaded` or `draining`", body = super::error::Problem, content_type = "application/problem+json",
+            headers(("Retry-After" = u32, description = "Seconds until the backlog will have drained"))),
+        (status = 504, description = "`deadline_exceeded`", body = super::error::Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub(super) async fn classify(
+    State(app): State<App>,
+    Extension(request_id): Extension<RequestId>,
+    parameters: Result<Query<Parameters>, QueryRejection>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let Query(parameters) =
+        parameters.map_err(|cause| ApiError::InvalidRequest(cause.body_text()))?;
+    let model = app.model(parameters.model.as_deref())?;
+    let deadline = deadline(&app, parameters.timeout_ms)?;
+    model.pipeline.check(deadline)?;
+    let upload = upload::read(&app, &model.pipeline, &headers, body).await?;
+    let top_k = top_k(parameters.top_k.or(upload.top_k), model.pipeline.model.labels.len())?;
+    let read = upload.read;
+    let results = classify_all(&model, upload, Request { top_k, deadline }).await?;
+    let started = Instant::now();
+    let durations = results.iter().flatten().map(|result| result.durations);
+    let timing =
+        ServerTiming { read, stages: durations.fold(Durations::default(), Durations::max) };
+    let response = respond(&model, results, &request_id)?;
+    app.metrics.observe_stage(Stage::Respond, started.elapsed());
+    Ok((Extension(timing), Json(response)).into_response())
+}
+
+impl AppState {
+    fn model(&self, name: Option<&str>) -> Result<Arc<ServedModel>, ApiError> {
+        let unknown = || ApiError::UnknownModel(name.unwrap_or_default().to_owned());
+        self.models.get(name).cloned().ok_or_else(unknown)
+    }
+}
+
+fn deadline(app: &AppState, timeout_ms: Option<u64>) -> Result<Deadline, ApiError> {
+    let longest = app.limits.request_timeout;
+    let timeout = match timeout_ms {
+        Some(0) => return Err(ApiError::InvalidRequest("`timeout_ms` must be at least 1".into())),
+        Some(milliseconds) => Duration::from_millis(milliseconds).min(longest),
+        None => longest,
+    };
+    Ok(Deadline::now() + timeout)
+}
+
+fn top_k(asked: Option<usize>, classes: usize) -> Result<usize, ApiError> {
+    match asked {
+        None => Ok(DEFAULT_TOP_K.min(classes)),
+        Some(count) if (1..=classes).contains(&count) => Ok(count),
+        Some(count) => Err(ApiError::InvalidRequest(format!(
+            "`top_k` is {count}; it must be from 1 to the model's {classes} classes"
+        ))),
+    }
+}
+
+/// Every image by itself: one that fails leaves the others alone.
+async fn classify_all(
+    model: &ServedModel,
+    upload: Upload,
+    request: Request,
+) -> Result<Vec<Result<Classification, ClassifyError>>, ApiError> {
+    let limit = model.pipeline.max_images();
+    let count = NonZeroUsize::new(upload.images.len()).filter(|count| *count <= limit);
+    let count = count.ok_or_else(|| {
+        let sent = upload.images.len();
+        ApiError::InvalidRequest(format!("{sent} images in a request; 1 to {limit} are taken"))
+    })?;
+    let slots = model.pipeline.admit(count, request.deadline)?;
+    let images = upload.images.into_iter().zip(slots);
+    let results =
+        join_all(images.map(|(bytes, slot)| model.pipeline.classify(bytes, slot, request))).await;
+    drop(upload.charge);
+    Ok(results)
+}
+
+/// The only image's error is the request's; among several it stands in its place.
+fn respond(
+    model: &ServedModel,
+    mut results: Vec<Result<Classification, ClassifyError>>,
+    request_id: &RequestId,
+) -> Result<ClassifyResponse, ApiError> {
+    if results.len() == 1 && results[0].is_err() {
+        return Err(results.remove(0).map_or_else(Into::into, |_| ApiError::Internal));
+    }
+    let entry = |result| match result {
+        Ok(classification) => {
+            let image = ClassifiedImage::new(&model.pipeline.model, &classification);
+            ImageResult::Classified(image)
+        }
+        Err(error) => {
+            ImageResult::Failed { error: ApiError::from(error).problem(request_id.as_str()) }
+        }
+    };
+    Ok(ClassifyResponse {
+        request_id: request_id.as_str().to_owned(),
+        model: ModelSummary::from(model),
+        results: results.into_iter().map(entry).collect(),
+    })
+}

@@ -1,0 +1,185 @@
+//! Which status and code a cause has, and the problem document (RFC 9457) that says so.
+
+use std::time::Duration;
+
+use axum::http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use thiserror::Error;
+use utoipa::ToSchema;
+
+use crate::batching::Rejection;
+use crate::pipeline::ClassifyError;
+use crate::preprocess::ImageError;
+use crate::telemetry::metrics::Reason;
+
+/// Everything that a request can be refused or fail with.
+#[derive(Clone, Debug, Error)]
+pub enum ApiError {
+    /// A bad parameter, bad JSON, or no image in the request.
+    #[error("{0}")]
+    InvalidRequest(String),
+    /// No such path.
+    #[error("there is nothing at `{0}`")]
+    NotFound(String),
+    /// No such model.
+    #[error("no model `{0}` is served; `GET /models` lists those that are")]
+    UnknownModel(String),
+    /// The path is there, but not for this method.
+    #[error("`{0}` is not allowed here")]
+    MethodNotAllowed(String),
+    /// A body over the limit, declared or found.
+    #[error("the body is larger than the {0} bytes that are taken")]
+    PayloadTooLarge(usize),
+    /// A content type that is not taken.
+    #[error("`{0}` is not taken; send an image, `multipart/form-data` or `application/json`")]
+    UnsupportedMediaType(String),
+    /// An image of its own cause.
+    #[error(transparent)]
+    Classify(#[from] ClassifyError),
+    /// A client that did not send what it announced.
+    #[error("the body ended early: {0}")]
+    BodyIncomplete(String),
+    /// A bug.
+    #[error("an internal error")]
+    Internal,
+}
+
+/// A problem document, as RFC 9457 has it.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Problem {
+    /// A URI that identifies the kind of problem.
+    #[serde(rename = "type")]
+    #[schema(example = "urn:resnet-serve:problem:undecodable_image")]
+    kind: String,
+    /// The kind of problem in words.
+    #[schema(example = "The image cannot be decoded")]
+    title: &'static str,
+    /// The HTTP status.
+    #[schema(example = 422)]
+    status: u16,
+    /// What happened this time.
+    detail: String,
+    /// The kind of problem as a word for programs.
+    #[schema(example = "undecodable_image")]
+    code: &'static str,
+    /// The request, as in the log.
+    request_id: String,
+}
+
+impl ApiError {
+    /// Status, code and title: the one place that decides them.
+    fn kind(&self) -> (StatusCode, &'static str, &'static str) {
+        match self {
+            Self::InvalidRequest(_) | Self::BodyIncomplete(_) => {
+                (StatusCode::BAD_REQUEST, "invalid_request", "The request is invalid")
+            }
+            Self::NotFound(_) | Self::UnknownModel(_) => {
+                (StatusCode::NOT_FOUND, "not_found", "There is no such thing")
+            }
+            Self::MethodNotAllowed(_) => {
+                (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "The method is not allowed")
+            }
+            Self::PayloadTooLarge(_) => {
+                (StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large", "The body is too large")
+            }
+            Self::UnsupportedMediaType(_) => (
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "unsupported_media_type",
+                "The content type is not taken",
+            ),
+            Self::Classify(error) => classify_kind(error),
+            Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal", "An internal error"),
+        }
+    }
+
+    /// The document for one request.
+    #[must_use]
+    pub fn problem(&self, request_id: &str) -> Problem {
+        let (status, code, title) = self.kind();
+        Problem {
+            kind: format!("urn:resnet-serve:problem:{code}"),
+            title,
+            status: status.as_u16(),
+            detail: self.to_string(),
+            code,
+            request_id: request_id.to_owned(),
+        }
+    }
+
+    /// The status of the answer.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        self.kind().0
+    }
+
+    /// When to come back, where load is the cause.
+    fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Classify(ClassifyError::Rejected(rejection)) => Some(rejection.retry_after),
+            _ => None,
+        }
+    }
+
+    /// The whole answer.
+    pub(super) fn render(&self, request_id: &str) -> Response {
+        let body = serde_json::to_string(&self.problem(request_id)).unwrap_or_default();
+        let kind = HeaderValue::from_static("application/problem+json");
+        let mut response = (self.status(), [(CONTENT_TYPE, kind)], body).into_response();
+        if let Some(wait) = self.retry_after() {
+            // Whole seconds, rounded up, and never "at once".
+            let seconds = wait.as_secs_f64().ceil().max(1.0);
+            let value = HeaderValue::from_str(&format!("{seconds:.0}"));
+            if let Ok(value) = value {
+                response.headers_mut().insert(RETRY_AFTER, value);
+            }
+        }
+        response
+    }
+}
+
+fn classify_kind(error: &ClassifyError) -> (StatusCode, &'static str, &'static str) {
+    match error {
+        ClassifyError::Image(ImageError::TooLarge { .. }) => {
+            (StatusCode::UNPROCESSABLE_ENTITY, "image_too_large", "The image has too many pixels")
+        }
+        ClassifyError::Image(_) => {
+            (StatusCode::UNPROCESSABLE_ENTITY, "undecodable_image", "The image cannot be decoded")
+        }
+        ClassifyError::Rejected(Rejection { reason: Reason::Draining, .. }) => {
+            (StatusCode::SERVICE_UNAVAILABLE, "draining", "The service is shutting down")
+        }
+        ClassifyError::Rejected(_) => {
+            (StatusCode::SERVICE_UNAVAILABLE, "overloaded", "The service is overloaded")
+        }
+        ClassifyError::Expired => {
+            (StatusCode::GATEWAY_TIMEOUT, "deadline_exceeded", "The deadline has passed")
+        }
+        ClassifyError::Failed(_) => {
+            (StatusCode::INTERNAL_SERVER_ERROR, "inference_failed", "Inference failed")
+        }
+    }
+}
+
+impl From<Rejection> for ApiError {
+    fn from(rejection: Rejection) -> Self {
+        Self::Classify(rejection.into())
+    }
+}
+
+/// The error travels with the response to `observe`, which knows the request's id and renders it.
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let mut response = self.status().into_response();
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+/// Keeps the `Allow` header that axum has set, while the body becomes a problem document.
+pub(super) fn keep_allow(from: &Response, to: &mut Response) {
+    if let Some(allow) = from.headers().get(ALLOW) {
+        to.headers_mut().insert(ALLOW, allow.clone());
+    }
+}

@@ -1,0 +1,137 @@
+//! The answer of `/classify`, as JSON has it.
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::ServedModel;
+use super::error::Problem;
+use crate::model::Model;
+use crate::pipeline::Classification;
+use crate::preprocess::ImageHeader;
+
+/// The answer to a request.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ClassifyResponse {
+    /// The request, as in the log and in `X-Request-Id`.
+    #[schema(example = "0b6f5a3e0a3a4bb0b4c1f5a0f6b8d1c2")]
+    pub request_id: String,
+    /// What has answered.
+    pub model: ModelSummary,
+    /// One entry an image, in the order of the request.
+    pub results: Vec<ImageResult>,
+}
+
+/// Which model has answered.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct ModelSummary {
+    /// Its name.
+    #[schema(example = "resnet50")]
+    pub name: String,
+    /// Its version.
+    #[schema(example = "1")]
+    pub version: String,
+    /// `false` for random weights, whose answers mean nothing.
+    pub trained: bool,
+}
+
+/// One image's answer, or why it has none.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+pub enum ImageResult {
+    /// The image was classified.
+    Classified(ClassifiedImage),
+    /// The image has failed, in a request where others may not have.
+    Failed {
+        /// What happened.
+        error: Problem,
+    },
+}
+
+/// The labels of one image.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ClassifiedImage {
+    /// The most probable classes, best first.
+    pub predictions: Vec<Prediction>,
+    /// What was sent.
+    pub image: ImageSummary,
+}
+
+/// One class and its probability.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Prediction {
+    /// The index of the class among the network's outputs.
+    #[schema(example = 281)]
+    pub class: usize,
+    /// The class for programs.
+    #[schema(example = "n02123045")]
+    pub id: String,
+    /// The class for people.
+    #[schema(example = "tabby, tabby cat")]
+    pub label: String,
+    /// From 0 to 1.
+    #[schema(example = 0.62)]
+    pub probability: f32,
+}
+
+/// A picture as it is stored, before its orientation is applied.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct ImageSummary {
+    /// Found in the bytes, not taken from a header.
+    #[schema(example = "jpeg")]
+    pub format: &'static str,
+    /// Pixels.
+    #[schema(example = 500)]
+    pub width: u32,
+    /// Pixels.
+    #[schema(example = 375)]
+    pub height: u32,
+    /// The EXIF orientation, 1 to 8; 1 is upright.
+    #[schema(example = 1, minimum = 1, maximum = 8)]
+    pub orientation: u8,
+}
+
+impl ClassifiedImage {
+    /// The answer for one image of a model.
+    #[must_use]
+    pub fn new(model: &Model, classification: &Classification) -> Self {
+        let predictions = classification.ranked.iter().map(|ranked| {
+            let label = &model.labels[ranked.class];
+            Prediction {
+                class: ranked.class,
+                id: label.id.clone(),
+                label: label.text.clone(),
+                probability: ranked.probability,
+            }
+        });
+        Self { predictions: predictions.collect(), image: ImageSummary::new(&classification.image) }
+    }
+}
+
+impl ImageSummary {
+    fn new(header: &ImageHeader) -> Self {
+        Self {
+            format: header.format().name(),
+            width: header.width(),
+            height: header.height(),
+            orientation: header.orientation().to_exif(),
+        }
+    }
+}
+
+impl ModelSummary {
+    /// What the answer says of a model.
+    #[must_use]
+    pub fn new(model: &Model) -> Self {
+        Self {
+            name: model.manifest.name.as_str().to_owned(),
+            version: model.manifest.version.clone(),
+            trained: model.manifest.trained,
+        }
+    }
+}
+
+impl From<&ServedModel> for ModelSummary {
+    fn from(model: &ServedModel) -> Self {
+        Self::new(&model.pipeline.model)
+    }
+}

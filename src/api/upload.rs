@@ -1,0 +1,171 @@
+//! From a request's body to the images in it.
+
+use std::time::Instant;
+
+use axum::body::Body;
+use axum::http::HeaderMap;
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use bytes::{Bytes, BytesMut};
+use futures_util::{StreamExt as _, stream};
+use multer::{Field, Multipart};
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use super::AppState;
+use super::error::ApiError;
+use crate::memory::Charge;
+use crate::pipeline::Pipeline;
+use crate::telemetry::metrics::Stage;
+
+/// The images of a request, and the memory that they hold.
+pub(super) struct Upload {
+    pub(super) images: Vec<Bytes>,
+    pub(super) top_k: Option<usize>,
+    pub(super) read: std::time::Duration,
+    pub(super) charge: Charge,
+}
+
+/// A request's images as JSON.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct JsonUpload {
+    /// Several images, each in base64.
+    images: Option<Vec<String>>,
+    /// One image in base64.
+    image: Option<String>,
+    /// As the query parameter of that name, which goes before.
+    #[schema(minimum = 1)]
+    top_k: Option<usize>,
+}
+
+/// How a body holds its images.
+enum Form {
+    Raw,
+    Json,
+    Multipart { boundary: String },
+}
+
+/// Reads a body within its limit and the memory budget, and finds the images in it.
+///
+/// # Errors
+///
+/// For a body that is too large, ends early, or holds no images in its content type's form.
+pub(super) async fn read(
+    app: &AppState,
+    pipeline: &Pipeline,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<Upload, ApiError> {
+    let form = Form::of(headers)?;
+    let started = Instant::now();
+    let (body, charge) = collect(app, pipeline, (headers, body)).await?;
+    let read = started.elapsed();
+    app.metrics.observe_stage(Stage::Read, read);
+    let (images, top_k) = match form {
+        Form::Raw => (vec![body], None),
+        Form::Json => from_json(&body)?,
+        Form::Multipart { boundary } => (from_multipart(body, boundary).await?, None),
+    };
+    if images.iter().all(Bytes::is_empty) {
+        return Err(ApiError::InvalidRequest("there is no image in the request".to_owned()));
+    }
+    Ok(Upload { images, top_k, read, charge })
+}
+
+impl Form {
+    fn of(headers: &HeaderMap) -> Result<Self, ApiError> {
+        let Some(value) = headers.get(CONTENT_TYPE) else { return Ok(Self::Raw) };
+        let value = value.to_str().unwrap_or_default();
+        let essence = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        match essence.as_str() {
+            // What curl sends with `--data-binary` unless told otherwise.
+            "application/x-www-form-urlencoded" | "application/octet-stream" | "" => Ok(Self::Raw),
+            "application/json" => Ok(Self::Json),
+            "multipart/form-data" => multer::parse_boundary(value)
+                .map(|boundary| Self::Multipart { boundary })
+                .map_err(|cause| ApiError::InvalidRequest(cause.to_string())),
+            _ if essence.starts_with("image/") => Ok(Self::Raw),
+            _ => Err(ApiError::UnsupportedMediaType(essence)),
+        }
+    }
+}
+
+/// The whole body; each chunk is charged before it is kept.
+async fn collect(
+    app: &AppState,
+    pipeline: &Pipeline,
+    (headers, body): (&HeaderMap, Body),
+) -> Result<(Bytes, Charge), ApiError> {
+    let limit = app.limits.max_body;
+    let declared = declared_length(headers).unwrap_or(0);
+    if declared > limit as u64 {
+        return Err(ApiError::PayloadTooLarge(limit));
+    }
+    let full = || ApiError::from(pipeline.out_of_memory());
+    let mut charge = app.memory.charge(declared).ok_or_else(full)?;
+    let mut collected = BytesMut::with_capacity(usize::try_from(declared).unwrap_or(limit));
+    let mut chunks = body.into_data_stream();
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk.map_err(|cause| ApiError::BodyIncomplete(cause.to_string()))?;
+        let total = collected.len() + chunk.len();
+        if total > limit {
+            return Err(ApiError::PayloadTooLarge(limit));
+        }
+        let beyond = (total as u64).saturating_sub(declared.max(collected.len() as u64));
+        if !charge.grow(beyond) {
+            return Err(full());
+        }
+        collected.extend_from_slice(&chunk);
+    }
+    Ok((collected.freeze(), charge))
+}
+
+fn declared_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+fn from_json(body: &[u8]) -> Result<(Vec<Bytes>, Option<usize>), ApiError> {
+    let invalid = |detail: String| ApiError::InvalidRequest(detail);
+    let upload: JsonUpload = serde_json::from_slice(body)
+        .map_err(|cause| invalid(format!("the body is not the JSON that is taken: {cause}")))?;
+    let texts = match (upload.image, upload.images) {
+        (Some(image), None) => vec![image],
+        (None, Some(images)) => images,
+        (Some(_), Some(_)) => {
+            return Err(invalid("`image` and `images` exclude each other".to_owned()));
+        }
+        (None, None) => return Err(invalid("neither `image` nor `images` is there".to_owned())),
+    };
+    let decode = |(index, text): (usize, &String)| {
+        BASE64_STANDARD
+            .decode(text)
+            .map(Bytes::from)
+            .map_err(|cause| invalid(format!("image {index} is not base64: {cause}")))
+    };
+    Ok((texts.iter().enumerate().map(decode).collect::<Result<_, _>>()?, upload.top_k))
+}
+
+async fn from_multipart(body: Bytes, boundary: String) -> Result<Vec<Bytes>, ApiError> {
+    let invalid = |cause: multer::Error| {
+        ApiError::InvalidRequest(format!("the multipart body is broken: {cause}"))
+    };
+    let body = stream::once(async move { Ok::<_, std::convert::Infallible>(body) });
+    let mut parts = Multipart::new(body, boundary);
+    let mut images = Vec::new();
+    while let Some(part) = parts.next_field().await.map_err(invalid)? {
+        refuse_text(&part)?;
+        images.push(part.bytes().await.map_err(invalid)?);
+    }
+    Ok(images)
+}
+
+/// A part without a file name and a content type is a form's text field.
+fn refuse_text(part: &Field<'_>) -> Result<(), ApiError> {
+    if part.file_name().is_some() || part.content_type().is_some() {
+        return Ok(());
+    }
+    let name = part.name().unwrap_or_default();
+    Err(ApiError::InvalidRequest(format!("the part `{name}` is no file")))
+}

@@ -1,0 +1,63 @@
+//! The workers' end of the queue: blocks until there is a batch to run.
+
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::Shared;
+use super::backlog::{self, Next};
+use super::job::Job;
+use super::queue::gauge;
+
+/// Forms batches for workers. Clones take from the same queue.
+#[derive(Clone)]
+pub struct Collector {
+    shared: Arc<Shared>,
+}
+
+impl Collector {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared }
+    }
+
+    /// The next batch, oldest first; `None` when the queue is closed and empty.
+    #[must_use]
+    pub fn next_batch(&self) -> Option<Vec<Job>> {
+        loop {
+            let mut waiting = self.shared.lock();
+            let now = Instant::now();
+            let gone = waiting.sweep(now);
+            let next = waiting.next(now);
+            self.shared.metrics.queue_images.set(gauge(waiting.waiting()));
+            if !gone.is_empty() {
+                // Dropping a job gives its place back, which takes the lock.
+                drop(waiting);
+                backlog::dismiss(gone);
+                if let Next::Run(jobs) = next {
+                    return Some(jobs);
+                }
+                continue;
+            }
+            match next {
+                Next::Run(jobs) => return Some(jobs),
+                Next::Stop => return None,
+                Next::WaitForArrival => {
+                    drop(self.shared.arrived.wait(waiting).unwrap_or_else(PoisonError::into_inner));
+                }
+                Next::WaitUntil(time) => {
+                    let wait = time.saturating_duration_since(now);
+                    let waited = self.shared.arrived.wait_timeout(waiting, wait);
+                    drop(waited.unwrap_or_else(PoisonError::into_inner));
+                }
+            }
+        }
+    }
+
+    /// Teaches the cost model.
+    pub fn observe(&self, images: usize, took: Duration) {
+        let mut backlog = self.shared.lock();
+        backlog.cost.observe(images, took);
+        self.shared.metrics.capacity.set(backlog.capacity());
+    }
+}

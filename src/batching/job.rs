@@ -1,0 +1,61 @@
+//! The message between the handle and a worker: one image and where its answer goes.
+
+use std::time::Duration;
+
+use thiserror::Error;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use super::queue::Slot;
+use crate::preprocess::Pixels;
+
+/// One image on its way to a worker.
+pub struct Job {
+    /// The picture in the network's size.
+    pub pixels: Pixels,
+    /// When the answer is of no use any more.
+    pub deadline: Instant,
+    /// When it came into the queue.
+    pub submitted: Instant,
+    pub(super) reply: oneshot::Sender<Result<Answer, JobError>>,
+    /// Given back when the job is dropped, answered or not.
+    pub(super) slot: Slot,
+}
+
+/// What a worker says of one image.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// `[classes]`
+    pub logits: Vec<f32>,
+    /// From the queue's entrance to the start of the batch.
+    pub queued: Duration,
+    /// Packing and running the batch.
+    pub inference: Duration,
+}
+
+/// Why an image has no logits.
+#[derive(Clone, Debug, Error)]
+pub enum JobError {
+    /// Its deadline passed before a worker took it.
+    #[error("the deadline passed in the queue")]
+    Expired,
+    /// The engine failed on it, alone in a batch.
+    #[error("{0}")]
+    Failed(String),
+}
+
+impl Job {
+    /// Whether nobody waits for the answer any more.
+    #[must_use]
+    pub fn is_abandoned(&self) -> bool {
+        self.reply.is_closed()
+    }
+
+    /// Answers; a client that went away in the meantime does not hear it.
+    pub fn answer(self, answer: Result<Answer, JobError>) {
+        let Self { reply, slot, .. } = self;
+        // The place is free before the client can send its next image.
+        drop(slot);
+        let _ = reply.send(answer);
+    }
+}

@@ -1,0 +1,85 @@
+//! The command line: one file a command, and what each failure's exit code is.
+#![expect(clippy::print_stderr, reason = "a command that fails says so on standard error")]
+
+use std::future::Future;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use thiserror::Error;
+
+mod classify;
+mod model;
+mod openapi;
+mod serve;
+
+/// Image classification over HTTP, with ResNets in ONNX Runtime.
+#[derive(Parser)]
+#[command(version, arg_required_else_help = true, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve models over HTTP
+    Serve(Box<serve::Arguments>),
+    /// Classify pictures without a server
+    Classify(classify::Arguments),
+    /// Build, inspect and list models
+    #[command(subcommand)]
+    Model(model::Command),
+    /// Print the HTTP contract as an OpenAPI document
+    Openapi,
+}
+
+/// Why a command failed, by exit code.
+#[derive(Debug, Error)]
+pub(crate) enum Failure {
+    /// 1: what was asked for could not be done for all of it; the details are printed already.
+    #[error("{0}")]
+    Incomplete(String),
+    /// 78, `EX_CONFIG`: the configuration, a model or the runtime is not in order.
+    #[error("{0}")]
+    Config(String),
+}
+
+impl Failure {
+    /// A failure of the configuration.
+    pub(crate) fn config(cause: impl std::fmt::Display) -> Self {
+        Self::Config(cause.to_string())
+    }
+
+    fn exit_code(&self) -> u8 {
+        match self {
+            Self::Incomplete(_) => 1,
+            Self::Config(_) => 78,
+        }
+    }
+}
+
+impl Cli {
+    /// Runs the command and turns what it says into an exit code.
+    #[must_use]
+    pub fn run(self) -> ExitCode {
+        let result = match self.command {
+            Command::Serve(arguments) => serve::run(*arguments),
+            Command::Classify(arguments) => classify::run(&arguments),
+            Command::Model(command) => model::run(command),
+            Command::Openapi => openapi::run(),
+        };
+        match result {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(failure) => {
+                eprintln!("error: {failure}");
+                ExitCode::from(failure.exit_code())
+            }
+        }
+    }
+}
+
+/// Runs a future on an asynchronous runtime of its own.
+fn block_on<T>(future: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    runtime.map_err(|cause| Failure::Incomplete(cause.to_string()))?.block_on(future)
+}

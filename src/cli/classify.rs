@@ -1,0 +1,163 @@
+//! `classify`: the service's pipeline without the service.
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "printing is what the command is for"
+)]
+
+use std::fs;
+use std::num::{NonZeroU64, NonZeroUsize};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use super::{Failure, block_on};
+use crate::api::error::ApiError;
+use crate::api::response::{ClassifiedImage, ModelSummary};
+use crate::config::{InferenceConfig, InferenceFlags};
+use crate::cpu_pool::CpuPool;
+use crate::inference::onnx::OnnxRuntime;
+use crate::loading::{self, LoadedModel};
+use crate::memory::MemoryBudget;
+use crate::pipeline::{Request, Resources};
+use crate::telemetry::metrics::Metrics;
+
+/// Pictures that wait for nobody may take as long as they like.
+const NO_DEADLINE: Duration = Duration::from_hours(24);
+
+/// What `classify` takes.
+#[derive(Args)]
+pub(super) struct Arguments {
+    /// Pictures
+    #[arg(required = true, value_name = "IMAGE")]
+    images: Vec<PathBuf>,
+
+    /// Model folder, or a file that names one beside it
+    #[arg(long, env = "RESNET_SERVE_MODEL", value_name = "DIR", default_value = "models/default")]
+    model: PathBuf,
+
+    /// Classes per picture [default: 5, or all of a model that has fewer]
+    #[arg(long, value_name = "N")]
+    top_k: Option<NonZeroUsize>,
+
+    /// Print JSON, as the service answers
+    #[arg(long)]
+    json: bool,
+
+    /// Pixels of a picture, as it is stored
+    #[arg(long, env = "RESNET_SERVE_MAX_PIXELS", value_name = "N", default_value = "100000000")]
+    max_pixels: NonZeroU64,
+
+    #[command(flatten)]
+    inference: InferenceFlags,
+}
+
+/// One file and what became of it.
+struct Outcome {
+    file: PathBuf,
+    result: Result<ClassifiedImage, ApiError>,
+}
+
+pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    block_on(async {
+        let model = load(arguments).await?;
+        let classes = model.pipeline.model.labels.len();
+        let top_k = arguments.top_k.map_or(classes.min(5), NonZeroUsize::get);
+        if top_k > classes {
+            return Err(Failure::Config(format!("--top-k is more than the {classes} classes")));
+        }
+        let files = arguments.images.iter().map(|file| classify(&model, file, top_k));
+        let outcomes = join_all(files).await;
+        if arguments.json {
+            print_json(&model, &outcomes);
+        } else {
+            print_table(&model, &outcomes);
+        }
+        let failed = outcomes.iter().filter(|outcome| outcome.result.is_err()).count();
+        if failed > 0 {
+            return Err(Failure::Incomplete(format!(
+                "{failed} of {} pictures could not be classified",
+                outcomes.len()
+            )));
+        }
+        Ok(())
+    })
+}
+
+async fn load(arguments: &Arguments) -> Result<LoadedModel, Failure> {
+    let config = InferenceConfig::from(arguments.inference.clone());
+    let resources = Resources {
+        pool: CpuPool::new(config.cores),
+        memory: MemoryBudget::new(u64::MAX),
+        max_pixels: arguments.max_pixels.get(),
+        metrics: Arc::new(Metrics::new()),
+    };
+    let folder = arguments.model.clone();
+    let loading = tokio::task::spawn_blocking(move || {
+        let runtime = OnnxRuntime::load(config.onnxruntime.as_deref())?;
+        loading::load(&runtime, &folder, (&config, &resources))
+    });
+    let loaded = loading.await.map_err(|cause| Failure::Incomplete(cause.to_string()))?;
+    loaded.map_err(Failure::config)
+}
+
+async fn classify(model: &LoadedModel, file: &Path, top_k: usize) -> Outcome {
+    let result = answer(model, file, top_k).await;
+    Outcome { file: file.to_owned(), result }
+}
+
+async fn answer(
+    model: &LoadedModel,
+    file: &Path,
+    top_k: usize,
+) -> Result<ClassifiedImage, ApiError> {
+    let pipeline = &model.pipeline;
+    let deadline = Instant::now() + NO_DEADLINE;
+    let mut slots = pipeline.admit(NonZeroUsize::MIN, deadline)?;
+    let slot = slots.pop().ok_or(ApiError::Internal)?;
+    let bytes = fs::read(file).map_err(|cause| ApiError::InvalidRequest(cause.to_string()))?;
+    let classified = pipeline.classify(bytes.into(), slot, Request { top_k, deadline }).await?;
+    Ok(ClassifiedImage::new(&pipeline.model, &classified))
+}
+
+fn print_json(model: &LoadedModel, outcomes: &[Outcome]) {
+    let results: Vec<Value> = outcomes.iter().map(entry).collect();
+    let summary = ModelSummary::new(&model.pipeline.model);
+    println!("{:#}", json!({"model": summary, "results": results}));
+}
+
+/// As an entry of the service's answer, with the file's name.
+fn entry(outcome: &Outcome) -> Value {
+    let file = outcome.file.display().to_string();
+    match &outcome.result {
+        Ok(image) => {
+            json!({"file": file, "predictions": image.predictions, "image": image.image})
+        }
+        Err(error) => json!({"file": file, "error": error.problem("")}),
+    }
+}
+
+fn print_table(model: &LoadedModel, outcomes: &[Outcome]) {
+    let manifest = &model.pipeline.model.manifest;
+    println!("{} {} on {}", manifest.name.as_str(), manifest.version, model.provider);
+    if !manifest.trained {
+        println!("This model has random weights: its answers mean nothing.");
+    }
+    for outcome in outcomes {
+        match &outcome.result {
+            Ok(image) => {
+                println!("\n{}", outcome.file.display());
+                for prediction in &image.predictions {
+                    let (percent, label) = (prediction.probability * 100.0, &prediction.label);
+                    println!("  {percent:6.2} %  {:<12} {label}", prediction.id);
+                }
+            }
+            Err(error) => eprintln!("error: {}: {error}", outcome.file.display()),
+        }
+    }
+}

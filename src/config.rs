@@ -1,0 +1,292 @@
+//! What was typed becomes what is checked, once.
+
+use std::net::SocketAddr;
+use std::num::{NonZeroU64, NonZeroUsize};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bytesize::ByteSize;
+use clap::Args;
+use thiserror::Error;
+
+use crate::inference::provider::ProviderChoice;
+use crate::resources;
+use crate::telemetry::logs::LogFormat;
+
+/// The share of the memory limit that bodies and pixels may take; the rest is for the network.
+const MEMORY_SHARE: u64 = 3;
+
+/// The flags of `serve`, as typed.
+#[derive(Args, Debug)]
+pub struct ServeFlags {
+    #[command(flatten)]
+    inference: InferenceFlags,
+
+    /// Model folder, or a file that names one beside it; give it several times for several models
+    #[arg(
+        long,
+        env = "RESNET_SERVE_MODEL",
+        value_name = "DIR",
+        default_value = "models/default",
+        value_delimiter = ','
+    )]
+    model: Vec<PathBuf>,
+
+    /// Address of the public listener; port 0 picks a free one
+    #[arg(
+        long,
+        env = "RESNET_SERVE_LISTEN",
+        value_name = "ADDR",
+        default_value = "127.0.0.1:8080"
+    )]
+    listen: SocketAddr,
+
+    /// Address of the admin listener: probes, metrics, log level
+    #[arg(
+        long,
+        env = "RESNET_SERVE_ADMIN_LISTEN",
+        value_name = "ADDR",
+        default_value = "127.0.0.1:9090"
+    )]
+    admin_listen: SocketAddr,
+
+    /// Sessions that run side by side [default: one a core on the CPU, 1 on a GPU]
+    #[arg(long, env = "RESNET_SERVE_SESSIONS", value_name = "N")]
+    sessions: Option<NonZeroUsize>,
+
+    /// Images in a batch, at most [default: 4 on the CPU, 32 on a GPU]
+    #[arg(long, env = "RESNET_SERVE_MAX_BATCH", value_name = "N")]
+    max_batch: Option<NonZeroUsize>,
+
+    /// How long an image may wait for others, where the measured costs say that waiting pays
+    #[arg(long, env = "RESNET_SERVE_MAX_WAIT", value_name = "DURATION", default_value = "2ms")]
+    max_wait: humantime::Duration,
+
+    /// Images admitted and not yet answered; more are refused with 503
+    #[arg(long, env = "RESNET_SERVE_QUEUE_CAPACITY", value_name = "N", default_value = "256")]
+    queue_capacity: NonZeroUsize,
+
+    /// How long a request may take; a client may ask for less with `timeout_ms`
+    #[arg(
+        long,
+        env = "RESNET_SERVE_REQUEST_TIMEOUT",
+        value_name = "DURATION",
+        default_value = "30s"
+    )]
+    request_timeout: humantime::Duration,
+
+    /// After SIGTERM, how long to go on serving while load balancers take notice
+    #[arg(long, env = "RESNET_SERVE_DRAIN_DELAY", value_name = "DURATION", default_value = "0s")]
+    drain_delay: humantime::Duration,
+
+    /// After that, how long to wait for the answers that are due
+    #[arg(
+        long,
+        env = "RESNET_SERVE_DRAIN_TIMEOUT",
+        value_name = "DURATION",
+        default_value = "30s"
+    )]
+    drain_timeout: humantime::Duration,
+
+    /// Bytes of a request's body
+    #[arg(long, env = "RESNET_SERVE_MAX_BODY", value_name = "BYTES", default_value = "32MiB")]
+    max_body: ByteSize,
+
+    /// Pixels of a picture, as it is stored
+    #[arg(long, env = "RESNET_SERVE_MAX_PIXELS", value_name = "N", default_value = "100000000")]
+    max_pixels: NonZeroU64,
+
+    /// Bytes that bodies and pixels may take together [default: a third of the memory limit]
+    #[arg(long, env = "RESNET_SERVE_MEMORY_BUDGET", value_name = "BYTES")]
+    memory_budget: Option<ByteSize>,
+
+    /// Form of the log lines
+    #[arg(long, env = "RESNET_SERVE_LOG_FORMAT", value_name = "FORMAT", default_value = "text")]
+    pub log_format: LogFormat,
+
+    /// Check the configuration, the models and the device, then exit
+    #[arg(long)]
+    pub check: bool,
+}
+
+/// The flags of every command that runs a network.
+#[derive(Args, Clone, Debug)]
+pub struct InferenceFlags {
+    /// What the network runs on
+    #[arg(long, env = "RESNET_SERVE_PROVIDER", value_name = "PROVIDER", default_value = "auto")]
+    pub provider: ProviderChoice,
+
+    /// Threads inside one session [default: the cores, shared among the sessions]
+    #[arg(long, env = "RESNET_SERVE_INTRA_THREADS", value_name = "N")]
+    pub intra_threads: Option<NonZeroUsize>,
+
+    /// ONNX Runtime's shared library [default: `ORT_DYLIB_PATH`, beside the executable, .runtime/]
+    #[arg(long, env = "RESNET_SERVE_ONNXRUNTIME", value_name = "PATH")]
+    pub onnxruntime: Option<PathBuf>,
+}
+
+/// The configuration of `serve`, checked.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The folders of the models, the default one first.
+    pub models: Vec<PathBuf>,
+    /// The public listener.
+    pub listen: SocketAddr,
+    /// The admin listener.
+    pub admin_listen: SocketAddr,
+    /// How networks run.
+    pub inference: InferenceConfig,
+    /// How long a request may take.
+    pub request_timeout: Duration,
+    /// From the signal to the last accepted connection.
+    pub drain_delay: Duration,
+    /// From there to the exit.
+    pub drain_timeout: Duration,
+    /// Bytes of a body.
+    pub max_body: usize,
+    /// Pixels of a picture.
+    pub max_pixels: u64,
+    /// Bytes of bodies and pixels.
+    pub memory_budget: u64,
+}
+
+/// How networks run; what is `None` depends on the device that is found.
+#[derive(Clone, Debug)]
+pub struct InferenceConfig {
+    /// What was asked for.
+    pub provider: ProviderChoice,
+    /// The shared library, where it was named.
+    pub onnxruntime: Option<PathBuf>,
+    /// Cores to share out.
+    pub cores: NonZeroUsize,
+    /// Sessions side by side.
+    pub sessions: Option<NonZeroUsize>,
+    /// Threads in each.
+    pub intra_threads: Option<NonZeroUsize>,
+    /// Images in a batch.
+    pub max_batch: Option<NonZeroUsize>,
+    /// How long an image may wait for others.
+    pub max_wait: Duration,
+    /// Images admitted and not yet answered.
+    pub queue_capacity: NonZeroUsize,
+}
+
+/// Flags that contradict each other, all of them.
+#[derive(Debug, Error)]
+#[error("{}", .0.join("\n"))]
+pub struct ConfigError(Vec<String>);
+
+impl ServeFlags {
+    /// Checks the flags against each other and fills in what follows from the container.
+    ///
+    /// # Errors
+    ///
+    /// Every contradiction, each in a line that names its flags.
+    pub fn check(self) -> Result<Config, ConfigError> {
+        let budget = self.memory_budget.map_or_else(default_budget, |bytes| bytes.as_u64());
+        let mistakes = self.mistakes(budget);
+        if !mistakes.is_empty() {
+            return Err(ConfigError(mistakes));
+        }
+        Ok(Config {
+            models: self.model,
+            listen: self.listen,
+            admin_listen: self.admin_listen,
+            inference: InferenceConfig {
+                sessions: self.sessions,
+                max_batch: self.max_batch,
+                max_wait: self.max_wait.into(),
+                queue_capacity: self.queue_capacity,
+                ..self.inference.into()
+            },
+            request_timeout: self.request_timeout.into(),
+            drain_delay: self.drain_delay.into(),
+            drain_timeout: self.drain_timeout.into(),
+            max_body: usize::try_from(self.max_body.as_u64()).unwrap_or(usize::MAX),
+            max_pixels: self.max_pixels.get(),
+            memory_budget: budget,
+        })
+    }
+
+    fn mistakes(&self, budget: u64) -> Vec<String> {
+        let mut mistakes = Vec::new();
+        if self.listen == self.admin_listen && self.listen.port() != 0 {
+            mistakes.push(format!("--listen and --admin-listen are both `{}`", self.listen));
+        }
+        if self.max_batch.is_some_and(|images| images > self.queue_capacity) {
+            let capacity = self.queue_capacity;
+            mistakes.push(format!("--max-batch is more than --queue-capacity, `{capacity}`"));
+        }
+        if budget < self.max_body.as_u64() {
+            mistakes.push(format!("--memory-budget, `{budget}`, is less than one --max-body"));
+        }
+        if self.request_timeout.is_zero() {
+            mistakes.push("--request-timeout must be above 0".to_owned());
+        }
+        mistakes
+    }
+}
+
+impl From<InferenceFlags> for InferenceConfig {
+    /// For a command that classifies one image after another.
+    fn from(flags: InferenceFlags) -> Self {
+        Self {
+            provider: flags.provider,
+            onnxruntime: flags.onnxruntime,
+            cores: resources::cores(),
+            sessions: Some(NonZeroUsize::MIN),
+            intra_threads: flags.intra_threads,
+            max_batch: None,
+            max_wait: Duration::ZERO,
+            queue_capacity: NonZeroUsize::MIN.saturating_add(255),
+        }
+    }
+}
+
+fn default_budget() -> u64 {
+    resources::memory_limit() / MEMORY_SHARE
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Command {
+        #[command(flatten)]
+        flags: ServeFlags,
+    }
+
+    fn check(arguments: &[&str]) -> Result<Config, ConfigError> {
+        let arguments = ["serve"].iter().chain(arguments);
+        Command::try_parse_from(arguments).unwrap().flags.check()
+    }
+
+    #[test]
+    fn the_defaults_are_those_of_the_contract() {
+        let config = check(&[]).unwrap();
+        assert_eq!(config.listen.to_string(), "127.0.0.1:8080");
+        assert_eq!(config.admin_listen.to_string(), "127.0.0.1:9090");
+        assert_eq!(config.models, [PathBuf::from("models/default")]);
+        assert_eq!(config.max_body, 32 << 20);
+    }
+
+    #[test]
+    fn every_contradiction_is_reported_at_once() {
+        let error = check(&[
+            "--admin-listen=127.0.0.1:8080",
+            "--max-batch=300",
+            "--memory-budget=1MiB",
+            "--request-timeout=0s",
+        ])
+        .unwrap_err();
+        assert_eq!(error.to_string().lines().count(), 4, "{error}");
+    }
+
+    #[test]
+    fn port_0_may_be_given_twice() {
+        assert!(check(&["--listen=127.0.0.1:0", "--admin-listen=127.0.0.1:0"]).is_ok());
+    }
+}

@@ -1,0 +1,186 @@
+//! Networks in ONNX Runtime: one session an engine.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use ort::environment::Environment;
+use ort::session::builder::{GraphOptimizationLevel, PrepackedWeights, SessionBuilder};
+use ort::session::{Session, SessionInputValue};
+use ort::value::{DynValue, TensorRef};
+use thiserror::Error;
+
+use super::provider::Provider;
+use super::runtime::{self, RuntimeError};
+use super::{BatchTensor, Elements, Engine, InferenceError, Logits};
+use crate::model::Model;
+
+mod signature;
+
+use signature::Signature;
+
+/// ONNX Runtime, loaded into this process.
+#[derive(Clone)]
+pub struct OnnxRuntime {
+    environment: Environment,
+    /// As in `1.31.1`.
+    pub version: String,
+    /// The shared library.
+    pub library: PathBuf,
+}
+
+/// What sessions of one model have in common.
+#[derive(Clone)]
+pub struct SessionFactory {
+    runtime: OnnxRuntime,
+    model: Arc<Model>,
+    /// What the sessions run on.
+    pub provider: Provider,
+    intra_threads: usize,
+    prepacked: Arc<PrepackedWeights>,
+}
+
+/// A graph that cannot be served.
+#[derive(Debug, Error)]
+pub enum LoadError {
+    /// ONNX Runtime refuses the graph or the provider.
+    #[error("`{}` on {provider}: {cause}", graph.display())]
+    Session {
+        /// The file.
+        graph: PathBuf,
+        /// What it was to run on.
+        provider: Provider,
+        /// What the runtime said.
+        cause: String,
+    },
+    /// The graph and `model.toml` disagree.
+    #[error("`{}` does not fit its `model.toml`:\n  {}", graph.display(), mistakes.join("\n  "))]
+    Signature {
+        /// The file.
+        graph: PathBuf,
+        /// One or more, each with its key.
+        mistakes: Vec<String>,
+    },
+}
+
+/// One session, with the names that it is called by.
+pub struct OnnxEngine {
+    session: Session,
+    signature: Signature,
+    classes: usize,
+}
+
+impl OnnxRuntime {
+    /// Loads the library, found as [`runtime::locate`] says.
+    ///
+    /// # Errors
+    ///
+    /// When it is not found, is no ONNX Runtime, or is older than 1.31.
+    pub fn load(flag: Option<&Path>) -> Result<Self, RuntimeError> {
+        let library = runtime::locate(flag)?;
+        let unusable = |cause: String| RuntimeError::Unusable { path: library.clone(), cause };
+        let builder = ort::init_from(&library).map_err(|cause| unusable(cause.to_string()))?;
+        let environment = builder
+            .with_name("resnet-serve")
+            .with_telemetry(false)
+            .build()
+            .map_err(|cause| unusable(cause.to_string()))?;
+        Ok(Self { environment, version: runtime::version(&library), library })
+    }
+
+    /// What sessions of a model on a provider have in common.
+    #[must_use]
+    pub fn sessions(
+        &self,
+        model: Arc<Model>,
+        provider: Provider,
+        intra_threads: usize,
+    ) -> SessionFactory {
+        let prepacked = Arc::new(PrepackedWeights::new());
+        SessionFactory { runtime: self.clone(), model, provider, intra_threads, prepacked }
+    }
+}
+
+impl SessionFactory {
+    /// Creates one more session; the packed weights are shared with the others.
+    ///
+    /// # Errors
+    ///
+    /// When the runtime refuses the graph or the provider, or the graph does not fit `model.toml`.
+    pub fn create(&self) -> Result<OnnxEngine, LoadError> {
+        let graph = &self.model.graph;
+        let session = self.session().map_err(|cause| LoadError::Session {
+            graph: graph.clone(),
+            provider: self.provider,
+            cause: cause.to_string(),
+        })?;
+        let signature = Signature::check(&session, &self.model)
+            .map_err(|mistakes| LoadError::Signature { graph: graph.clone(), mistakes })?;
+        Ok(OnnxEngine { session, signature, classes: self.model.labels.len() })
+    }
+
+    fn session(&self) -> Result<Session, ort::Error> {
+        let builder = self.provider.apply(Session::builder(&self.runtime.environment)?)?;
+        self.tune(builder)?.commit_from_file(&self.model.graph)
+    }
+
+    fn tune(&self, builder: SessionBuilder) -> Result<SessionBuilder, ort::Error> {
+        Ok(builder
+            .with_optimization_level(GraphOptimizationLevel::All)?
+            .with_intra_threads(self.intra_threads)?
+            // Threads that spin while they wait burn the CPU quota of a container.
+            .with_intra_op_spinning(false)?
+            .with_prepacked_weights(&self.prepacked)?)
+    }
+}
+
+impl OnnxEngine {
+    fn extract(&self, output: &DynValue, images: usize) -> Result<Logits, InferenceError> {
+        let failed = |cause: ort::Error| InferenceError::Failed(cause.to_string());
+        let (shape, values) = if self.signature.half_output {
+            let (shape, values) = output.try_extract_tensor::<half::f16>().map_err(failed)?;
+            (shape, values.iter().map(|value| value.to_f32()).collect())
+        } else {
+            let (shape, values) = output.try_extract_tensor::<f32>().map_err(failed)?;
+            (shape, values.to_vec())
+        };
+        let rows = shape.first().and_then(|rows| usize::try_from(*rows).ok());
+        if rows != Some(images) || values.len() != images * self.classes {
+            let classes = self.classes;
+            return Err(InferenceError::WrongShape { found: shape.to_vec(), images, classes });
+        }
+        Ok(Logits::new(self.classes, values))
+    }
+}
+
+impl Engine for OnnxEngine {
+    fn run(&mut self, batch: &BatchTensor) -> Result<Logits, InferenceError> {
+        let failed = |cause: ort::Error| InferenceError::Failed(cause.to_string());
+        let value = borrow(batch).map_err(failed)?;
+        let mut outputs =
+            self.session.run(vec![(self.signature.input.as_str(), value)]).map_err(failed)?;
+        let output = outputs.remove(&self.signature.output).ok_or_else(|| {
+            InferenceError::Failed(format!("no output `{}`", self.signature.output))
+        })?;
+        drop(outputs);
+        self.extract(&output, batch.images())
+    }
+
+    fn fixed_batch(&self) -> Option<usize> {
+        self.signature.fixed_batch
+    }
+}
+
+/// The batch as the runtime's tensor, without a copy.
+fn borrow(batch: &BatchTensor) -> Result<SessionInputValue<'_>, ort::Error> {
+    Ok(match &batch.elements {
+        Elements::Float32(values) => {
+            TensorRef::from_array_view((batch.shape, values.as_slice()))?.into()
+        }
+        Elements::Float16(values) => {
+            TensorRef::from_array_view((batch.shape, values.as_slice()))?.into()
+        }
+        Elements::Uint8(values) => {
+            TensorRef::from_array_view((batch.shape, values.as_slice()))?.into()
+        }
+    })
+}

@@ -1,0 +1,74 @@
+//! Execution providers: which one is asked for, and how a session is told.
+
+use std::fmt;
+
+use clap::ValueEnum;
+use ort::ep::{CUDA, ExecutionProviderDispatch, TensorRT};
+use ort::session::builder::SessionBuilder;
+
+/// What `--provider` asks for.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
+pub enum ProviderChoice {
+    /// CUDA where it works, else the CPU; the choice is said.
+    #[default]
+    Auto,
+    /// The CPU.
+    Cpu,
+    /// An NVIDIA GPU, or no start.
+    Cuda,
+    /// An NVIDIA GPU through TensorRT, or no start.
+    #[value(name = "tensorrt")]
+    TensorRt,
+}
+
+/// What a session runs on.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Provider {
+    /// The CPU.
+    Cpu,
+    /// An NVIDIA GPU.
+    Cuda,
+    /// An NVIDIA GPU, the graph compiled by TensorRT.
+    TensorRt,
+}
+
+impl ProviderChoice {
+    /// What may be tried, in order.
+    #[must_use]
+    pub fn candidates(self) -> &'static [Provider] {
+        match self {
+            Self::Auto => &[Provider::Cuda, Provider::Cpu],
+            Self::Cpu => &[Provider::Cpu],
+            Self::Cuda => &[Provider::Cuda],
+            Self::TensorRt => &[Provider::TensorRt],
+        }
+    }
+}
+
+impl Provider {
+    /// Tells the session builder, so that a provider that does not work is an error and no node
+    /// moves to the CPU unasked.
+    pub(super) fn apply(self, builder: SessionBuilder) -> Result<SessionBuilder, ort::Error> {
+        let providers: Vec<ExecutionProviderDispatch> = match self {
+            Self::Cpu => return Ok(builder),
+            Self::Cuda => vec![CUDA::default().build().error_on_failure()],
+            // What TensorRT has no kernel for runs on the same GPU through CUDA.
+            Self::TensorRt => vec![
+                TensorRT::default().build().error_on_failure(),
+                CUDA::default().build().error_on_failure(),
+            ],
+        };
+        let builder = builder.with_execution_providers(providers)?;
+        Ok(builder.with_disable_cpu_fallback()?)
+    }
+}
+
+impl fmt::Display for Provider {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Cpu => "cpu",
+            Self::Cuda => "cuda",
+            Self::TensorRt => "tensorrt",
+        })
+    }
+}

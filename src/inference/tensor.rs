@@ -1,0 +1,92 @@
+//! Plain tensors, so that nobody but the engine knows the runtime's own.
+
+use half::f16;
+
+use crate::model::manifest::{ElementType, Input, Layout};
+
+/// A batch in the shape and element type that the graph takes.
+#[derive(Clone, Debug)]
+pub struct BatchTensor {
+    /// `[n, 3, h, w]` or `[n, h, w, 3]`
+    pub shape: [usize; 4],
+    /// The elements, image after image.
+    pub elements: Elements,
+}
+
+/// The elements of a tensor.
+#[derive(Clone, Debug)]
+pub enum Elements {
+    /// Normalised, single precision.
+    Float32(Vec<f32>),
+    /// Normalised, half precision.
+    Float16(Vec<f16>),
+    /// As they were decoded.
+    Uint8(Vec<u8>),
+}
+
+impl BatchTensor {
+    /// A batch of zeros for `images` images.
+    #[must_use]
+    pub fn zeros(input: &Input, images: usize) -> Self {
+        let (height, width) = (input.height.get() as usize, input.width.get() as usize);
+        let shape = match input.layout {
+            Layout::Nchw => [images, 3, height, width],
+            Layout::Nhwc => [images, height, width, 3],
+        };
+        let length = shape.iter().product();
+        let elements = match input.element_type {
+            ElementType::Float32 => Elements::Float32(vec![0.0; length]),
+            ElementType::Float16 => Elements::Float16(vec![f16::ZERO; length]),
+            ElementType::Uint8 => Elements::Uint8(vec![0; length]),
+        };
+        Self { shape, elements }
+    }
+
+    /// Images in the batch.
+    #[must_use]
+    pub fn images(&self) -> usize {
+        self.shape[0]
+    }
+
+    /// Makes room for another number of images, keeping the memory.
+    pub fn resize(&mut self, images: usize) {
+        self.shape[0] = images;
+        let length = self.shape.iter().product();
+        match &mut self.elements {
+            Elements::Float32(values) => values.resize(length, 0.0),
+            Elements::Float16(values) => values.resize(length, f16::ZERO),
+            Elements::Uint8(values) => values.resize(length, 0),
+        }
+    }
+
+    /// Elements of one image.
+    #[must_use]
+    pub fn image_length(&self) -> usize {
+        self.shape[1..].iter().product()
+    }
+}
+
+/// `[n, classes]` scores, one row an image.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Logits {
+    classes: usize,
+    values: Vec<f32>,
+}
+
+impl Logits {
+    /// Rows of `classes` values each.
+    ///
+    /// # Panics
+    ///
+    /// When the values do not fill whole rows, which the engine has checked.
+    #[must_use]
+    pub fn new(classes: usize, values: Vec<f32>) -> Self {
+        assert!(classes > 0 && values.len().is_multiple_of(classes), "rows are whole");
+        Self { classes, values }
+    }
+
+    /// The rows, in the order of the batch.
+    pub fn rows(&self) -> impl Iterator<Item = &[f32]> {
+        self.values.chunks_exact(self.classes)
+    }
+}

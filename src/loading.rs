@@ -1,0 +1,243 @@
+//! From a model's folder to workers that have run every batch size once.
+
+use std::fmt;
+use std::num::NonZeroUsize;
+use std::ops::RangeInclusive;
+use std::path::Path;
+use std::sync::{Arc, mpsc};
+use std::thread::{self, JoinHandle};
+use std::time::Instant;
+
+use thiserror::Error;
+use tokio::runtime::Handle;
+
+use crate::batching::worker::Worker;
+use crate::batching::{self, Collector, Gathering, Queue};
+use crate::config::InferenceConfig;
+use crate::inference::onnx::{LoadError, OnnxEngine, OnnxRuntime, SessionFactory};
+use crate::inference::provider::Provider;
+use crate::inference::runtime::RuntimeError;
+use crate::inference::{BatchTensor, Engine, InferenceError};
+use crate::model::{Manifest, Model, ModelError};
+use crate::pipeline::{Pipeline, Resources};
+use crate::preprocess::Packing;
+
+/// A model whose workers run.
+pub struct LoadedModel {
+    /// The way through it.
+    pub pipeline: Pipeline,
+    /// Closes it.
+    pub queue: Queue,
+    /// End when the queue is closed and empty.
+    pub workers: Vec<JoinHandle<()>>,
+    /// The device, as the warm-up has shown.
+    pub provider: Provider,
+    /// The version of ONNX Runtime.
+    pub onnxruntime: String,
+    /// How many sessions, with how many threads each, for batches of how many images.
+    pub layout: Layout,
+}
+
+/// How the work is laid out on the device.
+#[derive(Clone, Copy, Debug)]
+pub struct Layout {
+    /// Workers, each with a session of its own.
+    pub sessions: NonZeroUsize,
+    /// Threads inside a session.
+    pub intra_threads: NonZeroUsize,
+    /// Images in a batch.
+    pub max_batch: NonZeroUsize,
+}
+
+/// A model that cannot be served.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// There is no ONNX Runtime to be used.
+    #[error(transparent)]
+    Runtime(#[from] RuntimeError),
+    /// The folder is not in order.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// No session could be made.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// The first run failed.
+    #[error("the model `{model}` does not run: {cause}")]
+    WarmUp {
+        /// Its name.
+        model: String,
+        /// What the engine said.
+        cause: InferenceError,
+    },
+    /// The system gives no thread.
+    #[error("a worker's thread could not be started: {0}")]
+    Thread(#[from] std::io::Error),
+}
+
+/// Loads a model, starts its workers and warms them up.
+///
+/// # Errors
+///
+/// When the folder is not in order, the provider does not work, or the first run fails.
+pub fn load(
+    runtime: &OnnxRuntime,
+    folder: &Path,
+    (config, resources): (&InferenceConfig, &Resources),
+) -> Result<LoadedModel, StartError> {
+    let started = Instant::now();
+    let model = Arc::new(Model::load(folder)?);
+    let (factory, first, layout) = first_session(runtime, &model, config)?;
+    let (queue, collector) =
+        batching::pair(layout.gathering(config), Arc::clone(&resources.metrics));
+    let mut engines = vec![first];
+    for _ in 1..layout.sessions.get() {
+        engines.push(factory.create()?);
+    }
+    let workers = start_workers(engines, &model, (&collector, resources, layout))?;
+    let loaded = LoadedModel {
+        pipeline: Pipeline::new(Arc::clone(&model), queue.clone(), resources.clone()),
+        queue,
+        workers,
+        provider: factory.provider,
+        onnxruntime: runtime.version.clone(),
+        layout,
+    };
+    loaded.announce(started);
+    Ok(loaded)
+}
+
+impl LoadedModel {
+    fn announce(&self, started: Instant) {
+        let model = &self.pipeline.model;
+        tracing::info!(
+            model = model.manifest.name.as_str(),
+            version = model.manifest.version,
+            trained = model.manifest.trained,
+            sha256 = model.sha256,
+            provider = %self.provider,
+            onnxruntime = self.onnxruntime,
+            layout = %self.layout,
+            milliseconds = started.elapsed().as_secs_f64() * 1000.0,
+            "model loaded and warmed up"
+        );
+        if !model.manifest.trained {
+            tracing::warn!(
+                model = model.manifest.name.as_str(),
+                "this model has random weights: its answers mean nothing"
+            );
+        }
+    }
+}
+
+impl Layout {
+    /// What is asked for, or what suits the device.
+    fn of(config: &InferenceConfig, provider: Provider, fixed_batch: Option<usize>) -> Self {
+        let one = NonZeroUsize::MIN;
+        let (sessions, max_batch) = match provider {
+            Provider::Cpu => (config.cores, one.saturating_add(3)),
+            Provider::Cuda | Provider::TensorRt => (one, one.saturating_add(31)),
+        };
+        let sessions = config.sessions.unwrap_or(sessions);
+        let shared = NonZeroUsize::new(config.cores.get() / sessions.get()).unwrap_or(one);
+        Self {
+            sessions,
+            intra_threads: config.intra_threads.unwrap_or(shared),
+            max_batch: fixed_batch
+                .and_then(NonZeroUsize::new)
+                .or(config.max_batch)
+                .unwrap_or(max_batch)
+                .min(config.queue_capacity),
+        }
+    }
+
+    fn gathering(&self, config: &InferenceConfig) -> Gathering {
+        Gathering {
+            queue_capacity: config.queue_capacity,
+            max_batch: self.max_batch,
+            max_wait: config.max_wait,
+            workers: self.sessions,
+        }
+    }
+
+    fn batch_sizes(&self) -> RangeInclusive<usize> {
+        1..=self.max_batch.get()
+    }
+}
+
+impl fmt::Display for Layout {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { sessions, intra_threads, max_batch } = self;
+        write!(formatter, "sessions={sessions} intra_threads={intra_threads} max_batch={max_batch}")
+    }
+}
+
+/// The first session on the first provider that works; `auto` says why it passed one over.
+fn first_session(
+    runtime: &OnnxRuntime,
+    model: &Arc<Model>,
+    config: &InferenceConfig,
+) -> Result<(SessionFactory, OnnxEngine, Layout), StartError> {
+    let (last, others) = config.provider.candidates().split_last().expect("there are candidates");
+    for provider in others {
+        match session(runtime, model, (config, *provider)) {
+            Ok(found) => return Ok(found),
+            Err(cause) => tracing::info!(%provider, %cause, "provider passed over"),
+        }
+    }
+    Ok(session(runtime, model, (config, *last))?)
+}
+
+fn session(
+    runtime: &OnnxRuntime,
+    model: &Arc<Model>,
+    (config, provider): (&InferenceConfig, Provider),
+) -> Result<(SessionFactory, OnnxEngine, Layout), LoadError> {
+    let threads = Layout::of(config, provider, None).intra_threads;
+    let factory = runtime.sessions(Arc::clone(model), provider, threads.get());
+    let engine = factory.create()?;
+    let layout = Layout::of(config, provider, engine.fixed_batch());
+    Ok((factory, engine, layout))
+}
+
+fn packing(manifest: &Manifest) -> Packing {
+    let preprocess = &manifest.preprocess;
+    Packing::new(manifest.input.layout, preprocess.color, preprocess.mean, preprocess.std)
+}
+
+/// Starts a thread for each engine and waits until all are warm.
+fn start_workers(
+    engines: Vec<OnnxEngine>,
+    model: &Model,
+    (collector, resources, layout): (&Collector, &Resources, Layout),
+) -> Result<Vec<JoinHandle<()>>, StartError> {
+    let (report, reports) = mpsc::channel();
+    let mut workers = Vec::new();
+    for (index, engine) in engines.into_iter().enumerate() {
+        let mut worker = Worker::new(
+            collector.clone(),
+            Box::new(engine),
+            (packing(&model.manifest), BatchTensor::zeros(&model.manifest.input, 1)),
+            Arc::clone(&resources.metrics),
+        );
+        let report = report.clone();
+        let handle = Handle::current();
+        let thread = thread::Builder::new().name(format!("worker-{index}"));
+        workers.push(thread.spawn(move || {
+            // So that the worker reads the runtime's clock, which tests can hold.
+            let _entered = handle.enter();
+            let warm = worker.warm_up(layout.batch_sizes());
+            let runs = warm.is_ok();
+            let _ = report.send(warm);
+            if runs {
+                worker.run();
+            }
+        })?);
+    }
+    drop(report);
+    let name = model.manifest.name.as_str();
+    reports
+        .iter()
+        .collect::<Result<Vec<()>, _>>()
+        .map_err(|cause| StartError::WarmUp { model: name.to_owned(), cause })?;
+    Ok(workers)
+}

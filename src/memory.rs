@@ -1,0 +1,92 @@
+//! The budget for bodies and pixels: what is not in it is refused, not allocated.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Bytes that may be in use at a time. Clones are the same budget.
+#[derive(Clone, Debug)]
+pub struct MemoryBudget {
+    state: Arc<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    limit: u64,
+    used: AtomicU64,
+}
+
+/// A part of the budget, given back when dropped.
+#[derive(Debug)]
+pub struct Charge {
+    state: Arc<State>,
+    bytes: u64,
+}
+
+impl MemoryBudget {
+    /// A budget of `limit` bytes.
+    #[must_use]
+    pub fn new(limit: u64) -> Self {
+        Self { state: Arc::new(State { limit, used: AtomicU64::new(0) }) }
+    }
+
+    /// Takes a part, or nothing where it is not there.
+    #[must_use]
+    pub fn charge(&self, bytes: u64) -> Option<Charge> {
+        self.state.take(bytes).then(|| Charge { state: Arc::clone(&self.state), bytes })
+    }
+
+    /// The whole budget in bytes.
+    #[must_use]
+    pub fn limit(&self) -> u64 {
+        self.state.limit
+    }
+}
+
+impl Charge {
+    /// Takes more, or nothing more where it is not there.
+    #[must_use]
+    pub fn grow(&mut self, bytes: u64) -> bool {
+        let taken = self.state.take(bytes);
+        if taken {
+            self.bytes += bytes;
+        }
+        taken
+    }
+}
+
+impl State {
+    fn take(&self, bytes: u64) -> bool {
+        let within = |used: u64| used.checked_add(bytes).filter(|total| *total <= self.limit);
+        self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, within).is_ok()
+    }
+}
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        self.state.used.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_exceeds_the_budget_is_refused_until_something_is_given_back() {
+        let budget = MemoryBudget::new(100);
+        let first = budget.charge(60).unwrap();
+        assert!(budget.charge(50).is_none());
+        drop(first);
+        assert!(budget.charge(100).is_some());
+    }
+
+    #[test]
+    fn a_charge_grows_within_the_budget_and_gives_back_all_of_it() {
+        let budget = MemoryBudget::new(100);
+        let mut charge = budget.charge(10).unwrap();
+        assert!(charge.grow(90));
+        assert!(!charge.grow(1));
+        drop(charge);
+        assert!(budget.charge(100).is_some());
+    }
+}

@@ -1,0 +1,77 @@
+//! From logits to the most probable classes.
+
+use crate::model::manifest::Activation;
+
+/// A class and its probability.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Ranked {
+    /// The index of the class.
+    pub class: usize,
+    /// From 0 to 1.
+    pub probability: f32,
+}
+
+/// Makes probabilities of one image's `[classes]` scores.
+#[must_use]
+pub fn probabilities(scores: &[f32], activation: Activation) -> Vec<f32> {
+    match activation {
+        Activation::Softmax => softmax(scores),
+        Activation::None => scores.to_vec(),
+    }
+}
+
+/// The `count` most probable classes, best first; equals stand in the order of the classes.
+#[must_use]
+pub fn top_k(probabilities: &[f32], count: usize) -> Vec<Ranked> {
+    let mut classes: Vec<usize> = (0..probabilities.len()).collect();
+    let better =
+        |a: &usize, b: &usize| probabilities[*b].total_cmp(&probabilities[*a]).then(a.cmp(b));
+    if count < classes.len() {
+        classes.select_nth_unstable_by(count, better);
+        classes.truncate(count);
+    }
+    classes.sort_unstable_by(better);
+    classes.into_iter().map(|class| Ranked { class, probability: probabilities[class] }).collect()
+}
+
+/// The greatest logit is subtracted first, so that no exponential overflows.
+fn softmax(logits: &[f32]) -> Vec<f32> {
+    let greatest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let mut values: Vec<f32> = logits.iter().map(|logit| (logit - greatest).exp()).collect();
+    let sum: f32 = values.iter().sum();
+    for value in &mut values {
+        *value /= sum;
+    }
+    values
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn classes(probabilities: &[f32], count: usize) -> Vec<usize> {
+        top_k(probabilities, count).iter().map(|ranked| ranked.class).collect()
+    }
+
+    #[test]
+    fn probabilities_sum_to_one_even_for_huge_logits() {
+        let values = probabilities(&[1000.0, 999.0, -1000.0], Activation::Softmax);
+        assert!((values.iter().sum::<f32>() - 1.0).abs() < 1e-6);
+        assert!((values[0] - 0.731_058_6).abs() < 1e-6, "{values:?}");
+    }
+
+    #[test]
+    fn probabilities_of_a_network_that_gives_them_stay_as_they_are() {
+        assert_eq!(probabilities(&[0.25, 0.75], Activation::None), [0.25, 0.75]);
+    }
+
+    #[test]
+    fn the_best_come_first_and_equals_in_the_order_of_the_classes() {
+        assert_eq!(classes(&[0.1, 0.3, 0.1, 0.3, 0.2], 3), [1, 3, 4]);
+    }
+
+    #[test]
+    fn all_classes_can_be_asked_for() {
+        assert_eq!(classes(&[0.1, 0.9], 2), [1, 0]);
+    }
+}

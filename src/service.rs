@@ -1,0 +1,199 @@
+//! The service from start to exit: parts, listeners, warm-up, drain, in that order.
+
+use std::io;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use thiserror::Error;
+use tokio::net::TcpListener;
+use tokio::task;
+use tokio_util::sync::CancellationToken;
+
+use crate::api::{self, AdminState, AppState, Limits, Models, ServedModel, listener};
+use crate::batching::Queue;
+use crate::config::Config;
+use crate::cpu_pool::CpuPool;
+use crate::inference::onnx::OnnxRuntime;
+use crate::loading::{self, LoadedModel, StartError};
+use crate::memory::MemoryBudget;
+use crate::pipeline::Resources;
+use crate::readiness::{Readiness, State};
+use crate::shutdown::Signals;
+use crate::telemetry::logs::LogLevel;
+use crate::telemetry::metrics::Metrics;
+
+/// Why the service did not start, or did not end well.
+#[derive(Debug, Error)]
+pub enum ServeError {
+    /// A model cannot be served.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// Two models have one name.
+    #[error("two models are named `{0}`")]
+    SameName(String),
+    /// An address cannot be listened on.
+    #[error("cannot listen on `{address}`: {cause}")]
+    Listen {
+        /// As it was given.
+        address: String,
+        /// What the system says.
+        cause: io::Error,
+    },
+    /// A signal cannot be handled.
+    #[error("cannot handle signals: {0}")]
+    Signals(io::Error),
+}
+
+/// The models and what ends them.
+struct Loaded {
+    models: Models,
+    queues: Vec<Queue>,
+    workers: Vec<JoinHandle<()>>,
+}
+
+/// Serves until a signal comes, then drains.
+///
+/// # Errors
+///
+/// When an address is taken or a model cannot be served.
+pub async fn run(config: Config, log_level: LogLevel) -> Result<(), ServeError> {
+    let mut signals = Signals::listen().map_err(ServeError::Signals)?;
+    let resources = resources(&config);
+    let readiness = Readiness::starting();
+    let public = bind(config.listen, "public").await?;
+    let admin = bind(config.admin_listen, "admin").await?;
+    let stop_admin = CancellationToken::new();
+    let state = AdminState {
+        readiness: readiness.clone(),
+        metrics: Arc::clone(&resources.metrics),
+        log_level,
+    };
+    let admin = task::spawn(listener::serve(admin, api::admin::router(state), stop_admin.clone()));
+
+    // A signal during the start ends it; there is nothing to drain.
+    let loaded = tokio::select! {
+        loaded = load(&config, &resources) => loaded?,
+        signal = signals.next() => {
+            tracing::info!(signal, "stopped before the models were loaded");
+            return Ok(());
+        }
+    };
+    let Loaded { models, queues, workers } = loaded;
+    let app = Arc::new(AppState {
+        models,
+        limits: Limits { max_body: config.max_body, request_timeout: config.request_timeout },
+        memory: resources.memory.clone(),
+        metrics: Arc::clone(&resources.metrics),
+    });
+    let stop_public = CancellationToken::new();
+    let router = api::router::public(app);
+    let mut public = task::spawn(listener::serve(public, router, stop_public.clone()));
+    readiness.advance(State::Ready);
+    tracing::info!("ready");
+
+    let signal = signals.next().await;
+    tracing::info!(signal, "draining");
+    readiness.advance(State::Draining);
+    let drain = async {
+        tokio::time::sleep(config.drain_delay).await;
+        stop_public.cancel();
+        if tokio::time::timeout(config.drain_timeout, &mut public).await.is_err() {
+            tracing::warn!("the drain timeout passed with requests unanswered");
+        }
+        queues.iter().for_each(Queue::close);
+        join(workers).await;
+    };
+    tokio::select! {
+        () = drain => tracing::info!("drained"),
+        signal = signals.next() => tracing::warn!(signal, "stopped at once by a second signal"),
+    }
+    stop_admin.cancel();
+    let _ = admin.await;
+    Ok(())
+}
+
+/// Loads and warms up everything that [`run`] would, and stops it again.
+///
+/// # Errors
+///
+/// As [`run`], addresses excepted.
+pub async fn check(config: Config) -> Result<(), ServeError> {
+    let Loaded { queues, workers, .. } = load(&config, &resources(&config)).await?;
+    queues.iter().for_each(Queue::close);
+    join(workers).await;
+    Ok(())
+}
+
+fn resources(config: &Config) -> Resources {
+    let metrics = Arc::new(Metrics::new());
+    let build =
+        [env!("CARGO_PKG_VERSION"), env!("RESNET_SERVE_COMMIT"), env!("RESNET_SERVE_RUSTC")];
+    metrics.build_info.with_label_values(&build).set(1.0);
+    Resources {
+        pool: CpuPool::new(config.inference.cores),
+        memory: MemoryBudget::new(config.memory_budget),
+        max_pixels: config.max_pixels,
+        metrics,
+    }
+}
+
+async fn bind(address: std::net::SocketAddr, listener: &str) -> Result<TcpListener, ServeError> {
+    let failed = |cause| ServeError::Listen { address: address.to_string(), cause };
+    let bound = TcpListener::bind(address).await.map_err(failed)?;
+    let address = bound.local_addr().map_err(failed)?;
+    tracing::info!(listener, %address, "listening");
+    Ok(bound)
+}
+
+/// Loading computes, so it runs off the async threads.
+async fn load(config: &Config, resources: &Resources) -> Result<Loaded, ServeError> {
+    let (config, resources) = (config.clone(), resources.clone());
+    let loading = task::spawn_blocking(move || load_all(&config, &resources));
+    loading.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
+}
+
+fn load_all(config: &Config, resources: &Resources) -> Result<Loaded, ServeError> {
+    let runtime =
+        OnnxRuntime::load(config.inference.onnxruntime.as_deref()).map_err(StartError::from)?;
+    let mut served: Vec<ServedModel> = Vec::new();
+    let (mut queues, mut workers) = (Vec::new(), Vec::new());
+    for folder in &config.models {
+        let loaded = loading::load(&runtime, folder, (&config.inference, resources))?;
+        loaded.publish(&resources.metrics);
+        queues.push(loaded.queue);
+        workers.extend(loaded.workers);
+        let model = ServedModel {
+            pipeline: loaded.pipeline,
+            provider: loaded.provider,
+            onnxruntime: loaded.onnxruntime,
+            sessions: loaded.layout.sessions,
+        };
+        if served.iter().any(|other| other.name() == model.name()) {
+            return Err(ServeError::SameName(model.name().to_owned()));
+        }
+        served.push(model);
+    }
+    let first = served.remove(0);
+    Ok(Loaded { models: Models::new(first, served), queues, workers })
+}
+
+impl LoadedModel {
+    fn publish(&self, metrics: &Metrics) {
+        let model = &self.pipeline.model;
+        let labels = [
+            model.manifest.name.as_str(),
+            &model.manifest.version,
+            &model.sha256,
+            &self.provider.to_string(),
+            model.manifest.input.element_type.as_str(),
+            &self.onnxruntime,
+        ];
+        metrics.model_info.with_label_values(&labels).set(1.0);
+    }
+}
+
+async fn join(workers: Vec<JoinHandle<()>>) {
+    let all =
+        task::spawn_blocking(move || workers.into_iter().for_each(|worker| drop(worker.join())));
+    let _ = all.await;
+}

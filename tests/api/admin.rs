@@ -1,0 +1,76 @@
+//! The admin listener.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{Request, StatusCode};
+use http_body_util::BodyExt as _;
+use resnet_serve::api::{AdminState, admin};
+use resnet_serve::readiness::{Readiness, State};
+use resnet_serve::telemetry::logs::{self, LogFormat};
+use resnet_serve::telemetry::metrics::Metrics;
+use tower::ServiceExt as _;
+
+fn listener() -> (Router, Readiness) {
+    let readiness = Readiness::starting();
+    let state = AdminState {
+        readiness: readiness.clone(),
+        metrics: Arc::new(Metrics::new()),
+        log_level: logs::start(LogFormat::Text),
+    };
+    (admin::router(state), readiness)
+}
+
+async fn get(router: &Router, path: &str) -> (StatusCode, String) {
+    send(router, Request::get(path).body(Body::empty()).unwrap()).await
+}
+
+async fn send(router: &Router, request: Request<Body>) -> (StatusCode, String) {
+    let response = router.clone().oneshot(request).await.unwrap();
+    let status = response.status();
+    let body = response.into_body().collect().await.unwrap().to_bytes();
+    (status, String::from_utf8(body.to_vec()).unwrap())
+}
+
+#[tokio::test]
+async fn readiness_follows_start_and_drain_with_a_reason() {
+    let (router, readiness) = listener();
+    let starting = get(&router, "/ready").await;
+    assert_eq!(starting, (StatusCode::SERVICE_UNAVAILABLE, r#"{"status":"starting"}"#.to_owned()));
+    readiness.advance(State::Ready);
+    assert_eq!(get(&router, "/ready").await.0, StatusCode::OK);
+    readiness.advance(State::Draining);
+    let draining = get(&router, "/ready").await;
+    assert_eq!(draining, (StatusCode::SERVICE_UNAVAILABLE, r#"{"status":"draining"}"#.to_owned()));
+}
+
+#[tokio::test]
+async fn the_process_is_live_while_it_starts() {
+    assert_eq!(get(&listener().0, "/live").await.0, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn metrics_are_in_prometheus_text() {
+    let (status, text) = get(&listener().0, "/metrics").await;
+    assert_eq!(status, StatusCode::OK);
+    assert!(text.contains("# TYPE resnet_serve_queue_images gauge"), "{text}");
+    #[cfg(target_os = "linux")]
+    assert!(text.contains("process_resident_memory_bytes"), "{text}");
+}
+
+#[tokio::test]
+async fn a_log_level_that_is_none_is_refused() {
+    let (router, _) = listener();
+    let put = |body: &'static str| Request::put("/log-level").body(Body::from(body)).unwrap();
+    assert_eq!(send(&router, put("debug")).await.0, StatusCode::OK);
+    let (status, text) = send(&router, put("resnet_serve=loud")).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST, "{text}");
+    assert!(text.contains("resnet_serve=loud"), "{text}");
+}
+
+#[tokio::test]
+async fn the_admin_listener_does_not_classify() {
+    let request = Request::post("/classify").body(Body::empty()).unwrap();
+    assert_eq!(send(&listener().0, request).await.0, StatusCode::NOT_FOUND);
+}

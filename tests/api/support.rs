@@ -1,0 +1,208 @@
+//! A service without a network, and requests to it.
+
+use std::io::Cursor;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{Request, Response, StatusCode};
+use http_body_util::BodyExt as _;
+use image::{ImageFormat, Rgb, RgbImage};
+use resnet_serve::api::{AppState, Limits, Models, ServedModel, router};
+use resnet_serve::batching::worker::Worker;
+use resnet_serve::batching::{self, Gathering, Queue};
+use resnet_serve::cpu_pool::CpuPool;
+use resnet_serve::inference::BatchTensor;
+use resnet_serve::inference::fake::{FakeControl, FakeEngine};
+use resnet_serve::inference::provider::Provider;
+use resnet_serve::memory::MemoryBudget;
+use resnet_serve::model::{Label, Manifest, Model};
+use resnet_serve::pipeline::{Pipeline, Resources};
+use resnet_serve::preprocess::Packing;
+use resnet_serve::telemetry::metrics::Metrics;
+use serde_json::Value;
+use tower::ServiceExt as _;
+
+const MANIFEST: &str = r#"
+    name = "colors"
+    version = "7"
+    trained = true
+    [weights]
+    file = "model.onnx"
+    [input]
+    layout = "nhwc"
+    type = "uint8"
+    height = 4
+    width = 4
+    [preprocess]
+    resize_shorter_side = 4
+    [output]
+    labels = "labels.tsv"
+"#;
+
+/// Classes of the fake network: the first three are the colours of the first pixel.
+pub(crate) const CLASSES: [(&str, &str); 6] = [
+    ("n1", "red"),
+    ("n2", "green"),
+    ("n3", "blue"),
+    ("n4", "cyan"),
+    ("n5", "magenta"),
+    ("n6", "yellow"),
+];
+
+/// A service under test.
+pub(crate) struct Service {
+    pub(crate) router: Router,
+    pub(crate) engine: FakeControl,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) queue: Queue,
+}
+
+/// What a test may want to be otherwise.
+pub(crate) struct Settings {
+    pub(crate) queue_capacity: usize,
+    pub(crate) max_batch: usize,
+    pub(crate) max_body: usize,
+    pub(crate) memory: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { queue_capacity: 64, max_batch: 4, max_body: 4 << 20, memory: 1 << 30 }
+    }
+}
+
+/// An answer, read to its end.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: axum::http::HeaderMap,
+    pub(crate) text: String,
+}
+
+impl Service {
+    pub(crate) fn start() -> Self {
+        Self::with(Settings::default())
+    }
+
+    /// One worker, as [`resnet_serve::loading`] starts it for a real network.
+    pub(crate) fn with(settings: Settings) -> Self {
+        let metrics = Arc::new(Metrics::new());
+        let engine = FakeControl::default();
+        let model = Arc::new(model());
+        let (queue, collector) = batching::pair(gathering(&settings), Arc::clone(&metrics));
+        let input = &model.manifest.input;
+        let preprocess = &model.manifest.preprocess;
+        let packing = Packing::new(input.layout, preprocess.color, preprocess.mean, preprocess.std);
+        let fake = Box::new(FakeEngine::new(CLASSES.len(), engine.clone()));
+        let buffer = BatchTensor::zeros(input, 1);
+        let worker = Worker::new(collector, fake, (packing, buffer), Arc::clone(&metrics));
+        thread::spawn(|| worker.run());
+        let memory = MemoryBudget::new(settings.memory);
+        let resources = Resources {
+            pool: CpuPool::new(NonZeroUsize::MIN),
+            memory: memory.clone(),
+            max_pixels: 1_000_000,
+            metrics: Arc::clone(&metrics),
+        };
+        let served = ServedModel {
+            pipeline: Pipeline::new(model, queue.clone(), resources),
+            provider: Provider::Cpu,
+            onnxruntime: "none".to_owned(),
+            sessions: NonZeroUsize::MIN,
+        };
+        let router = router::public(Arc::new(AppState {
+            models: Models::new(served, []),
+            limits: Limits {
+                max_body: settings.max_body,
+                request_timeout: Duration::from_secs(30),
+            },
+            memory,
+            metrics: Arc::clone(&metrics),
+        }));
+        Self { router, engine, metrics, queue }
+    }
+
+    pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
+        Answer::read(self.router.clone().oneshot(request).await.unwrap()).await
+    }
+
+    /// `POST /classify` with a query, a content type and a body.
+    pub(crate) async fn classify(&self, query: &str, kind: &str, body: impl Into<Body>) -> Answer {
+        self.send(post(&format!("/classify{query}"), kind, body)).await
+    }
+
+    /// After whatever happened before, a good picture still gets its labels.
+    pub(crate) async fn assert_still_answers(&self) {
+        let answer = self.classify("", "image/png", png([0, 0, 200])).await;
+        assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
+        assert_eq!(answer.json()["results"][0]["predictions"][0]["label"], "blue");
+    }
+}
+
+impl Answer {
+    async fn read(response: Response<Body>) -> Self {
+        let (parts, body) = response.into_parts();
+        let bytes = body.collect().await.unwrap().to_bytes();
+        let text = String::from_utf8(bytes.to_vec()).unwrap();
+        Self { status: parts.status, headers: parts.headers, text }
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|_| panic!("no JSON: {}", self.text))
+    }
+
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    /// Asserts on status and code, on the document's form, and returns the detail.
+    pub(crate) fn problem(&self, status: u16, code: &str) -> String {
+        assert_eq!(self.status.as_u16(), status, "{}", self.text);
+        assert_eq!(self.header("content-type"), "application/problem+json");
+        let problem = self.json();
+        assert_eq!(problem["code"], code, "{problem}");
+        assert_eq!(problem["status"], status);
+        assert_eq!(problem["request_id"], self.header("x-request-id"));
+        for key in ["type", "title", "detail"] {
+            assert!(problem[key].as_str().is_some_and(|text| !text.is_empty()), "{problem}");
+        }
+        problem["detail"].as_str().unwrap().to_owned()
+    }
+}
+
+pub(crate) fn post(path: &str, kind: &str, body: impl Into<Body>) -> Request<Body> {
+    let request = Request::post(path);
+    let request = if kind.is_empty() { request } else { request.header("content-type", kind) };
+    request.body(body.into()).unwrap()
+}
+
+/// A picture of 4×4 pixels in one colour.
+pub(crate) fn png(color: [u8; 3]) -> Vec<u8> {
+    let mut bytes = Cursor::new(Vec::new());
+    RgbImage::from_pixel(4, 4, Rgb(color)).write_to(&mut bytes, ImageFormat::Png).unwrap();
+    bytes.into_inner()
+}
+
+fn model() -> Model {
+    let label =
+        |(id, text): &(&str, &str)| Label { id: (*id).to_owned(), text: (*text).to_owned() };
+    Model {
+        manifest: Manifest::parse(MANIFEST).unwrap(),
+        labels: CLASSES.iter().map(label).collect(),
+        graph: "model.onnx".into(),
+        sha256: "0".repeat(64),
+    }
+}
+
+fn gathering(settings: &Settings) -> Gathering {
+    Gathering {
+        queue_capacity: NonZeroUsize::new(settings.queue_capacity).unwrap(),
+        max_batch: NonZeroUsize::new(settings.max_batch).unwrap(),
+        max_wait: Duration::ZERO,
+        workers: NonZeroUsize::MIN,
+    }
+}
