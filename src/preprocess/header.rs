@@ -130,7 +130,7 @@ impl ImageHeader {
             Cost::Jpeg(frame) => frame.decoding_bytes(self.declared.size, reduction),
         };
         // Decoders keep copies of profiles and metadata, which are part of the encoded bytes.
-        pixels.saturating_add(encoded as u64 * 2).saturating_add(FIXED_BYTES)
+        pixels.saturating_add(encoded as u64).saturating_add(FIXED_BYTES)
     }
 }
 
