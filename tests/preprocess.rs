@@ -1,5 +1,7 @@
 //! Pictures of every kind against the pixels that Pillow makes of them.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::fs;
 use std::path::PathBuf;
 

@@ -1,6 +1,6 @@
 //! The frame of a JPEG, and what decoding it costs at each reduced scale.
 
-use libjpeg_turbo_rs::common::types::ComponentInfo;
+use libjpeg_turbo_rs::common::types::{ComponentInfo, FrameHeader};
 use libjpeg_turbo_rs::{DecodeLimits, Decoder};
 
 use super::super::error::ImageError;
@@ -114,10 +114,22 @@ fn check(decoder: &Decoder<'_>) -> Result<(), ImageError> {
         |kind: &str| Err(ImageError::undecodable(format!("a jpeg {kind} is not supported")));
     match (frame.precision, frame.components.len()) {
         _ if frame.is_lossless => unsupported("without loss"),
+        (8, 4) if !has_usual_sampling(frame) => unsupported("of CMYK with such sampling"),
         (8, 1 | 3 | 4) => Ok(()),
         (8, components) => unsupported(&format!("of `{components}` components")),
         (precision, _) => unsupported(&format!("of `{precision}` bits")),
     }
+}
+
+/// The first and the last component at full resolution, the two between them alike: what encoders
+/// write. The decoder takes it for granted where there are four.
+fn has_usual_sampling(frame: &FrameHeader) -> bool {
+    let sampling =
+        |component: &ComponentInfo| (component.horizontal_sampling, component.vertical_sampling);
+    let samplings: Vec<(u8, u8)> = frame.components.iter().map(sampling).collect();
+    let [first, second, third, fourth] = samplings[..] else { return false };
+    let divides = |whole: u8, part: u8| part != 0 && (whole == part || whole == part * 2);
+    first == fourth && second == third && divides(first.0, second.0) && divides(first.1, second.1)
 }
 
 #[cfg(test)]
