@@ -1,6 +1,6 @@
 //! Decodes, resizes and crops the given files again and again, for `benchmarks/preprocess` to time.
 //!
-//! `preprocess_speed ROUNDS FILE…` prints the milliseconds of each round, one a line.
+//! `preprocess_speed ROUNDS FILE…` prints the milliseconds for a picture in each round, one a line.
 
 use std::hint::black_box;
 use std::io::{Write, stdout};
@@ -31,7 +31,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             packing.pack(&pixels, Slot::Float32(&mut tensor));
             black_box(&tensor);
         }
-        writeln!(stdout(), "{}", start.elapsed().as_secs_f64() * 1e3 / files.len() as f64)?;
+        let pictures = u32::try_from(files.len())?;
+        writeln!(stdout(), "{}", (start.elapsed() / pictures).as_secs_f64() * 1e3)?;
     }
     Ok(())
 }

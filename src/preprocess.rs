@@ -7,6 +7,7 @@ mod color;
 mod decode;
 mod error;
 mod geometry;
+mod guard;
 mod header;
 mod orient;
 mod pack;

@@ -13,6 +13,7 @@ use image::{ColorType, ImageDecoder, ImageResult, Limits};
 
 use super::color;
 use super::error::ImageError;
+use super::guard::guarded;
 use super::header::{ImageFormat, ImageHeader, Reduction};
 use super::pixels::Pixels;
 
@@ -20,6 +21,14 @@ use super::pixels::Pixels;
 ///
 /// A picture that is cut off or broken is an error, never half a picture.
 pub(super) fn decode(
+    bytes: &[u8],
+    header: &ImageHeader,
+    reduction: Reduction,
+) -> Result<Pixels, ImageError> {
+    guarded(|| decode_unguarded(bytes, header, reduction))
+}
+
+fn decode_unguarded(
     bytes: &[u8],
     header: &ImageHeader,
     reduction: Reduction,

@@ -11,6 +11,7 @@ mod webp;
 
 use super::error::ImageError;
 use super::geometry::Size;
+use super::guard::guarded;
 use super::orient::Orientation;
 pub use format::ImageFormat;
 use jpeg::JpegFrame;
@@ -55,14 +56,14 @@ impl ImageHeader {
     /// not a picture of a supported format with a header that can be read.
     pub fn parse(bytes: &[u8], max_pixels: u64) -> Result<Self, ImageError> {
         let format = ImageFormat::of(bytes)?;
-        let declared = match format {
+        let declared = guarded(|| match format {
             ImageFormat::Jpeg => jpeg::read(bytes),
             ImageFormat::Png => png::read(bytes),
             ImageFormat::WebP => webp::read(bytes),
             ImageFormat::Gif => gif::read(bytes),
             ImageFormat::Bmp => bmp::read(bytes),
             ImageFormat::Tiff => tiff::read(bytes),
-        }?;
+        })?;
         let header = Self { format, declared };
         header.check(max_pixels)?;
         Ok(header)
@@ -130,7 +131,7 @@ impl ImageHeader {
             Cost::Jpeg(frame) => frame.decoding_bytes(self.declared.size, reduction),
         };
         // Decoders keep copies of profiles and metadata, which are part of the encoded bytes.
-        pixels.saturating_add(encoded as u64 * 2).saturating_add(FIXED_BYTES)
+        pixels.saturating_add(encoded as u64).saturating_add(FIXED_BYTES)
     }
 }
 

@@ -6,8 +6,8 @@ use super::super::orient::Orientation;
 use super::field::{truncated, u16_le, u32_le};
 use super::{Cost, Declared};
 
-/// The decoder's pixels with alpha, and the RGB made of them.
-const BYTES_PER_PIXEL: u64 = 4 + 3;
+/// The decoder's pixels with alpha, which become RGB in place; of gray ones RGB is made.
+const BYTES_PER_PIXEL: u64 = 4;
 /// OS/2's header has sides of two bytes.
 const OS2_HEADER_BYTES: u32 = 12;
 

@@ -6,8 +6,8 @@ use super::super::orient::Orientation;
 use super::field::{truncated, u16_le};
 use super::{Cost, Declared};
 
-/// Screen, frame, and the RGB made of them.
-const BYTES_PER_PIXEL: u64 = 4 + 4 + 3 + 1;
+/// Screen and frame in RGBA, and the indices; the screen becomes RGB in place.
+const BYTES_PER_PIXEL: u64 = 4 + 4 + 1;
 const SCREEN_BYTES: usize = 13;
 const EXTENSION: u8 = 0x21;
 const FRAME: u8 = 0x2c;

@@ -20,17 +20,22 @@ fn parse(bytes: &[u8]) -> Option<Declared> {
     }
     let size = Size { width: u32_be(bytes, 16)?, height: u32_be(bytes, 20)? };
     let [depth, color] = array(bytes, 24)?;
-    let cost = Cost::PerPixel { bytes: bytes_per_pixel(depth, color), pixels: size.pixels() };
+    let bytes_per_pixel = bytes_per_pixel(depth, color, find(bytes, *b"tRNS").is_some());
+    let cost = Cost::PerPixel { bytes: bytes_per_pixel, pixels: size.pixels() };
     let orientation = find(bytes, *b"eXIf").and_then(super::exif_orientation);
     Some(Declared { size, orientation: orientation.unwrap_or(Orientation::UPRIGHT), cost })
 }
 
-/// The decoder's pixels, which may have an alpha channel from `tRNS`, and the RGB made of them.
-fn bytes_per_pixel(depth: u8, color: u8) -> u64 {
-    let is_gray = color == 0 || color == 4;
-    let channels = if is_gray { 2 } else { 4 };
+/// The decoder's samples, and for gray the RGB made of them; other colours become RGB in place.
+fn bytes_per_pixel(depth: u8, color: u8, has_transparency: bool) -> u64 {
+    let (channels, rgb) = match color {
+        0 => (1, 3),
+        2 | 3 => (3, 0),
+        4 => (2, 3),
+        _ => (4, 0),
+    };
     let bytes_per_channel = if depth == 16 { 2 } else { 1 };
-    channels * bytes_per_channel + 3
+    (channels + u64::from(has_transparency)) * bytes_per_channel + rgb
 }
 
 /// The data of the first chunk of that `kind`.

@@ -22,12 +22,12 @@ pub(super) fn read(bytes: &[u8]) -> Result<Declared, ImageError> {
     Ok(Declared { size, orientation, cost })
 }
 
-/// The stored pixels, a strip of them (which may be the whole), the decoder's, and the RGB made of them.
+/// The stored pixels twice, as a strip or tile may be the whole, and the RGB made of them.
 fn bytes_per_pixel(decoder: &TiffDecoder<Cursor<&[u8]>>) -> u64 {
     let stored = match decoder.original_color_type() {
         ExtendedColorType::Cmyk8 => 4,
         ExtendedColorType::Cmyk16 => 8,
         _ => u64::from(decoder.color_type().bytes_per_pixel()),
     };
-    stored * 2 + u64::from(decoder.color_type().bytes_per_pixel()) + 3
+    stored * 2 + u64::from(decoder.color_type().bytes_per_pixel().max(3))
 }

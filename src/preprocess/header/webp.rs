@@ -6,9 +6,11 @@ use super::super::orient::Orientation;
 use super::field::{array, truncated, u16_le, u24_le, u32_le};
 use super::{Cost, Declared};
 
-/// At the peak of an animated lossless frame: canvas and frame of four bytes, the result, the RGB
-/// made of it, and the transforms' pictures, each smaller than the frame.
-const BYTES_PER_PIXEL: u64 = 24;
+/// Planes of brightness and colour, the pixels of four bytes, and an alpha channel with its own
+/// lossless picture; a lossless picture takes less.
+const STILL_BYTES_PER_PIXEL: u64 = 2 + 4 + 6;
+/// Beside these a canvas, the result, and each smaller picture of the transforms.
+const MOVING_BYTES_PER_PIXEL: u64 = STILL_BYTES_PER_PIXEL + 4 + 4 + 4;
 /// `RIFF`, the length, `WEBP`.
 const CONTAINER_BYTES: usize = 12;
 const ANIMATION_FRAME_BYTES: usize = 16;
@@ -25,9 +27,11 @@ pub(super) fn read(bytes: &[u8]) -> Result<Declared, ImageError> {
     if !frames_fit(chunks.clone(), size) {
         return Err(ImageError::undecodable("the webp has a frame that does not fit its canvas"));
     }
+    let is_moving = chunks.clone().any(|chunk| chunk.kind == *b"ANMF");
+    let bytes_per_pixel = if is_moving { MOVING_BYTES_PER_PIXEL } else { STILL_BYTES_PER_PIXEL };
     let exif = chunks.find(|chunk| chunk.kind == *b"EXIF");
     let orientation = exif.and_then(|chunk| super::exif_orientation(without_prefix(chunk.data)));
-    let cost = Cost::PerPixel { bytes: BYTES_PER_PIXEL, pixels: size.pixels() };
+    let cost = Cost::PerPixel { bytes: bytes_per_pixel, pixels: size.pixels() };
     Ok(Declared { size, orientation: orientation.unwrap_or(Orientation::UPRIGHT), cost })
 }
 
