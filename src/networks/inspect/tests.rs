@@ -152,6 +152,20 @@ fn impossible_constants_are_refused_by_name() {
 }
 
 #[test]
+fn a_file_with_any_byte_changed_is_inspected_or_refused() {
+    let whole = exported().encode_to_vec();
+    for index in 0..whole.len() {
+        for change in [0x01, 0x80, 0xff] {
+            let mut bytes = whole.clone();
+            bytes[index] ^= change;
+            if let Ok(model) = ModelProto::decode(Bytes::from(bytes)) {
+                let _ = inspect_model(&model, 0).map(|inspection| inspection.to_string());
+            }
+        }
+    }
+}
+
+#[test]
 fn what_is_no_onnx_file_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.onnx");
