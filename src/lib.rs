@@ -11,6 +11,7 @@ pub mod inference;
 pub mod loading;
 pub mod memory;
 pub mod model;
+pub mod networks;
 pub mod pipeline;
 pub mod preprocess;
 pub mod ranking;
