@@ -65,7 +65,7 @@ impl Cli {
         let result = match self.command {
             Command::Serve(arguments) => serve::run(*arguments),
             Command::Classify(arguments) => classify::run(&arguments),
-            Command::Model(command) => model::run(command),
+            Command::Model(command) => model::run(&command),
             Command::Openapi => openapi::run(),
         };
         match result {

@@ -228,6 +228,8 @@ fn start_workers(
             let warm = worker.warm_up(layout.batch_sizes());
             let runs = warm.is_ok();
             let _ = report.send(warm);
+            // The loader waits until every sender is gone.
+            drop(report);
             if runs {
                 worker.run();
             }

@@ -9,7 +9,9 @@ use thiserror::Error;
 pub mod digest;
 pub mod labels;
 pub mod manifest;
+mod recipe;
 mod section;
+pub mod template;
 
 pub use labels::Label;
 pub use manifest::Manifest;
@@ -49,6 +51,8 @@ impl Model {
     /// # Errors
     ///
     /// All mistakes at once: in `model.toml`, in the labels, a missing graph, a wrong hash.
+    ///
+    /// A graph that is missing and has a recipe, `[weights.build]`, is built first.
     pub fn load(path: &Path) -> Result<Self, ModelError> {
         let folder = resolve(path)?;
         let error = |mistakes| ModelError { path: folder.clone(), mistakes };
@@ -57,6 +61,7 @@ impl Model {
         let manifest = Manifest::parse(&text).map_err(error)?;
         let graph = folder.join(&manifest.weights.file);
         let mut mistakes = Vec::new();
+        keep(recipe::build_if_missing(&manifest.weights, &graph), &mut mistakes);
         let labels = keep(labels::read(&folder.join(&manifest.output.labels)), &mut mistakes);
         let sha256 = keep(check_graph(&manifest, &graph), &mut mistakes);
         match (labels, sha256) {

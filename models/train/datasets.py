@@ -2,6 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy
@@ -12,6 +13,8 @@ from torch import Tensor
 TRAINING_FOLDERS = ("train",)
 VALIDATION_FOLDERS = ("test", "val", "validation")
 PICTURE_SUFFIXES = {".jpg", ".jpeg", ".png"}
+# Tiny ImageNet puts all its validation pictures into one folder, and their classes into this file.
+ANNOTATIONS = "val_annotations.txt"
 
 
 @dataclass(frozen=True)
@@ -29,18 +32,26 @@ class Pictures:
 
     def to(self, device: torch.device) -> "Pictures":
         """The same pictures on `device`, so that no batch waits for a copy."""
-        return Pictures(
-            self.images.to(device), self.labels.to(device), self.classes, self.files
-        )
+        images, labels = self.images.to(device), self.labels.to(device)
+        return Pictures(images, labels, self.classes, self.files)
 
 
-def load_data(data: Path) -> tuple[Pictures, Pictures]:
-    """The training and the validation pictures below `data`, with the same classes."""
-    training = load_pictures(find_folder(data, TRAINING_FOLDERS))
-    validation = load_pictures(find_folder(data, VALIDATION_FOLDERS))
-    if training.classes != validation.classes:
-        raise ValueError(f"the splits below {data} do not have the same class folders")
+def load_data(data: Path, per_class: int = 0, size: int = 0) -> tuple[Pictures, Pictures]:
+    """The training and the validation pictures below `data`, with the same classes.
+
+    per_class: only so many of each class, 0 for all; size: see `decode`.
+    """
+    folder = find_folder(data, TRAINING_FOLDERS)
+    # Sorted by name: the order of the classes is then the same wherever the training runs.
+    classes = sorted(entry.name for entry in folder.iterdir() if entry.is_dir())
+    training = load_pictures(folder, classes, per_class, size)
+    validation = load_validation(data, classes, per_class, size)
     return training, validation
+
+
+def load_validation(data: Path, classes: list[str], per_class: int = 0, size: int = 0) -> Pictures:
+    """The pictures for measuring the network, whose class folders must be among `classes`."""
+    return load_pictures(find_folder(data, VALIDATION_FOLDERS), classes, per_class, size)
 
 
 def find_folder(data: Path, names: tuple[str, ...]) -> Path:
@@ -51,48 +62,56 @@ def find_folder(data: Path, names: tuple[str, ...]) -> Path:
     raise FileNotFoundError(f"{data} has no folder named {' or '.join(names)}")
 
 
-def load_pictures(folder: Path) -> Pictures:
-    """Every picture below `folder`/CLASS/, the classes in the order of their folders' names."""
-    classes = sorted(entry.name for entry in folder.iterdir() if entry.is_dir())
+def load_pictures(folder: Path, classes: list[str], per_class: int, size: int) -> Pictures:
+    """Every picture of one split, class after class."""
     paths: list[Path] = []
     labels: list[int] = []
-    for label, name in enumerate(classes):
-        found = sorted(
-            path for path in (folder / name).rglob("*") if path.suffix.lower() in PICTURE_SUFFIXES
-        )
-        paths += found
-        labels += [label] * len(found)
+    for label, found in enumerate(paths_of_classes(folder, classes)):
+        chosen = found[:per_class] if per_class else found
+        paths += chosen
+        labels += [label] * len(chosen)
     if not paths:
         raise FileNotFoundError(f"no pictures below {folder}; expected {folder}/CLASS/NAME.jpg")
     files = [path.relative_to(folder).as_posix() for path in paths]
-    return Pictures(decode_all(paths), torch.tensor(labels), classes, files)
+    return Pictures(decode_all(paths, size), torch.tensor(labels), classes, files)
 
 
-def decode_all(paths: list[Path]) -> Tensor:
+def paths_of_classes(folder: Path, classes: list[str]) -> list[list[Path]]:
+    """The sorted picture files of each class, from class folders or from the annotations."""
+    found: dict[str, list[Path]] = {name: [] for name in classes}
+    annotations = folder / ANNOTATIONS
+    if annotations.is_file():
+        for line in annotations.read_text().splitlines():
+            file, name = line.split("\t")[:2]
+            found[name].append(folder / "images" / file)
+    else:
+        for name in classes:
+            files = (folder / name).rglob("*")
+            found[name] = [path for path in files if path.suffix.lower() in PICTURE_SUFFIXES]
+    return [sorted(found[name]) for name in classes]
+
+
+def decode_all(paths: list[Path], size: int) -> Tensor:
     """(N, 3, H, W) uint8; threads suffice, because Pillow decodes outside Python's lock."""
     with ThreadPoolExecutor() as pool:
-        arrays = list(pool.map(decode, paths, chunksize=256))
+        arrays = list(pool.map(partial(decode, size=size), paths))
     sizes = {array.shape for array in arrays}
     if len(sizes) != 1:
-        raise ValueError(f"the pictures have {len(sizes)} different sizes; they must share one")
+        raise ValueError(f"the pictures have {len(sizes)} different sizes; give a --picture-size")
     return torch.from_numpy(numpy.stack(arrays)).permute(0, 3, 1, 2).contiguous()
 
 
-def decode(path: Path) -> numpy.ndarray:
-    """(H, W, 3) uint8 RGB; grey pictures get three equal channels."""
+def decode(path: Path, size: int) -> numpy.ndarray:
+    """(H, W, 3) uint8 RGB; grey pictures get three equal channels.
+
+    size: shrink or enlarge the shorter side to so many pixels and keep the centre square;
+    0 leaves the picture as it is.
+    """
     with Image.open(path) as picture:
-        return numpy.asarray(picture.convert("RGB"))
-
-
-def channel_statistics(images: Tensor) -> tuple[list[float], list[float]]:
-    """Mean and standard deviation of each channel on the 0-1 scale, rounded to 4 digits."""
-    means, deviations = [], []
-    for channel in range(images.shape[1]):
-        # Counting the 256 values is exact and needs no float copy of the whole data set.
-        counts = torch.bincount(images[:, channel].flatten(), minlength=256).double()
-        values = torch.arange(256, dtype=torch.float64, device=images.device) / 255
-        mean = (counts * values).sum() / counts.sum()
-        variance = (counts * (values - mean) ** 2).sum() / counts.sum()
-        means.append(round(mean.item(), 4))
-        deviations.append(round(variance.sqrt().item(), 4))
-    return means, deviations
+        colours = picture.convert("RGB")
+    if size:
+        edge = min(colours.size)
+        left, top = (colours.width - edge) // 2, (colours.height - edge) // 2
+        square = (left, top, left + edge, top + edge)
+        colours = colours.resize((size, size), Image.Resampling.BILINEAR, box=square)
+    return numpy.asarray(colours)

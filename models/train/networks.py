@@ -6,14 +6,15 @@ exported weights are looked up by these names.
 
 import re
 
-import torch
-import torch.nn.functional as functional
 import torchvision
 from torch import Tensor, nn
+from torch.nn import functional
 
 IMAGENET_NAMES = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
 CIFAR_DEPTHS = (20, 32, 44, 56, 110)
-CIFAR_NAMES = tuple(f"cifar-{kind}{depth}" for kind in ("resnet", "plain") for depth in CIFAR_DEPTHS)
+CIFAR_NAMES = tuple(
+    f"cifar-{kind}{depth}" for kind in ("resnet", "plain") for depth in CIFAR_DEPTHS
+)
 
 
 class CifarBlock(nn.Module):
@@ -80,20 +81,13 @@ def make_stage(
     return nn.Sequential(first, *others)
 
 
-class Upscaled(nn.Module):
-    """A network that enlarges its input first, as `model build --upscale` does inside the graph."""
-
-    def __init__(self, network: nn.Module, factor: int) -> None:
-        super().__init__()
-        self.network = network
-        self.factor = factor
-
-    def forward(self, images: Tensor) -> Tensor:
-        """(N, 3, H, W) -> logits of the (N, 3, factor * H, factor * W) enlargement."""
-        enlarged = functional.interpolate(
-            images, scale_factor=self.factor, mode="bilinear", align_corners=False
-        )
-        return self.network(enlarged)
+def enlarging(network: nn.Module, factor: int) -> nn.Module:
+    """`network`, enlarging its input first as `model build --upscale` does inside the graph."""
+    if factor == 1:
+        return network
+    return nn.Sequential(
+        nn.Upsample(scale_factor=factor, mode="bilinear", align_corners=False), network
+    )
 
 
 def make_network(name: str, class_count: int) -> nn.Module:
@@ -102,16 +96,8 @@ def make_network(name: str, class_count: int) -> nn.Module:
         kind, depth = re.fullmatch(r"cifar-(resnet|plain)(\d+)", name).groups()
         return CifarNetwork(int(depth), class_count, residual=kind == "resnet")
     if name in IMAGENET_NAMES:
-        network = torchvision.models.get_model(name, weights=None, num_classes=class_count)
-        zero_last_normalisations(network)
-        return network
+        # Every residual block starts as the identity, which steadies the first large steps.
+        return torchvision.models.get_model(
+            name, weights=None, num_classes=class_count, zero_init_residual=True
+        )
     raise ValueError(f"unknown network {name}; known: {', '.join(CIFAR_NAMES + IMAGENET_NAMES)}")
-
-
-def zero_last_normalisations(network: nn.Module) -> None:
-    """Let every residual block start as the identity, which steadies the first large steps."""
-    for module in network.modules():
-        last = getattr(module, "bn3", None) or getattr(module, "bn2", None)
-        if last is not None and hasattr(module, "downsample"):
-            with torch.no_grad():
-                last.weight.zero_()

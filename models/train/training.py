@@ -1,34 +1,49 @@
 """The training itself: epochs over pictures that are already in the device's memory."""
 
 import time
-from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
-import torch.nn.functional as functional
 from torch import Tensor, nn
+from torch.nn import functional
 from tqdm import tqdm
 
-from augmentation import normalise, padded_crop_and_flip
+from augmentation import channel_statistics
 from averaging import AveragedNetwork
-from datasets import Pictures, channel_statistics
-from networks import Upscaled, make_network
+from batches import Batches
+from checkpoints import State, best_weights
+from datasets import Pictures
+from metrics import predict, top_accuracy
+from networks import enlarging, make_network
 from recipes import Recipe
 from schedule import learning_rate
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """Where to compute, and whether convolutions may use bfloat16."""
+
+    device: torch.device
+    bfloat16: bool
+
+    def autocast(self) -> torch.autocast:
+        """The context in which the network is to be called."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16)
 
 
 class Training:
     """A network, its optimiser and its average, and how far they have come."""
 
-    def __init__(self, recipe: Recipe, pictures: Pictures, device: torch.device) -> None:
+    def __init__(self, recipe: Recipe, pictures: Pictures, hardware: Hardware) -> None:
         torch.manual_seed(recipe.seed)
         self.recipe = recipe
-        self.pictures = pictures.to(device)
-        self.device = device
+        self.pictures = pictures.to(hardware.device)
+        self.hardware = hardware
         self.mean, self.deviation = channel_statistics(self.pictures.images)
+        self.batches = Batches(self.pictures, recipe, self.mean, self.deviation)
         network = make_network(recipe.network, len(pictures.classes))
-        self.network = network.to(device, memory_format=torch.channels_last)
+        self.network = network.to(hardware.device, memory_format=torch.channels_last)
         self.average = AveragedNetwork(self.network, recipe.average_decay)
         self.optimiser = make_optimiser(self.network, recipe)
         self.history: list[dict[str, Any]] = []
@@ -38,63 +53,69 @@ class Training:
         """The number of finished epochs."""
         return len(self.history)
 
-    def normalised(self, images: Tensor) -> Tensor:
-        """(N, 3, H, W) uint8 -> what the network takes."""
-        mean = torch.tensor(self.mean, device=self.device)
-        deviation = torch.tensor(self.deviation, device=self.device)
-        result = normalise(images, mean, deviation)
-        return result.contiguous(memory_format=torch.channels_last)
-
-    def batches(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """One epoch of (N, 3, H, W) augmented pictures and their (N,) labels."""
-        count = len(self.pictures.labels)
-        order = torch.randperm(count, device=self.device)
-        # The last, smaller batch is left out: its batch-norm statistics would be noisier.
-        size = min(self.recipe.batch_size, count)
-        for start in range(0, count - size + 1, size):
-            chosen = order[start : start + size]
-            images = padded_crop_and_flip(self.pictures.images[chosen], self.recipe.padding)
-            yield self.normalised(images), self.pictures.labels[chosen]
+    @property
+    def finished(self) -> bool:
+        """Whether the recipe's epochs are done."""
+        return self.epoch >= self.recipe.epochs
 
     def train_epoch(self) -> dict[str, float]:
         """Train for one epoch and return its figures."""
         # Seeding by the epoch makes a resumed training draw what an unbroken one would have drawn.
         torch.manual_seed(self.recipe.seed * 100_003 + self.epoch)
         self.network.train()
-        model = Upscaled(self.network, self.recipe.upscale) if self.recipe.upscale > 1 else self.network
-        steps = max(1, len(self.pictures.labels) // self.recipe.batch_size)
-        loss_sum = torch.zeros((), device=self.device)
-        correct = torch.zeros((), device=self.device)
+        steps = len(self.batches)
+        sums = torch.zeros(2, device=self.hardware.device)
         started = time.monotonic()
-        for step, (images, labels) in enumerate(
-            tqdm(self.batches(), total=steps, desc=f"epoch {self.epoch + 1}", mininterval=5)
-        ):
-            rate = learning_rate(
-                (self.epoch + step / steps) / self.recipe.epochs, self.recipe.peak_rate, self.recipe.warmup
-            )
-            for group in self.optimiser.param_groups:
-                group["lr"] = rate
-            with torch.autocast(self.device.type, torch.bfloat16):
-                logits = model(images)
-            loss = functional.cross_entropy(
-                logits.float(), labels, label_smoothing=self.recipe.label_smoothing
-            )
-            self.optimiser.zero_grad(set_to_none=True)
-            loss.backward()
-            self.optimiser.step()
-            self.average.update(self.network)
-            loss_sum += loss.detach()
-            correct += (logits.detach().argmax(1) == labels).float().mean()
+        # The bar is drawn seldom: in a log file every change of it is one more line.
+        bar = tqdm(self.batches, f"epoch {self.epoch + 1}", mininterval=5)
+        for step, (images, targets) in enumerate(bar):
+            rate = self.set_rate((self.epoch + step / steps) / self.recipe.epochs)
+            sums += self.train_step(images, targets)
+        loss, accuracy = (sums / steps).tolist()
         seconds = time.monotonic() - started
         return {
-            "train_loss": loss_sum.item() / steps,
-            "train_top1": 100 * correct.item() / steps,
+            "train_loss": loss,
+            "train_top1": 100 * accuracy,
             "rate": rate,
             "seconds": seconds,
-            "images_per_second": steps * self.recipe.batch_size / seconds,
+            "images_per_second": steps * self.batches.size / seconds,
         }
 
-    def state(self) -> dict[str, Any]:
+    def train_step(self, images: Tensor, targets: Tensor) -> Tensor:
+        """One step; returns the batch's loss and share of right answers, still on the device."""
+        with self.hardware.autocast():
+            logits = enlarging(self.network, self.recipe.upscale)(images)
+        smoothing = self.recipe.label_smoothing
+        loss = functional.cross_entropy(logits.float(), targets, label_smoothing=smoothing)
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimiser.step()
+        self.average.update()
+        # In a mixed batch the right answer is the class that has the larger share.
+        right = (logits.argmax(1) == targets.argmax(1)).float().mean()
+        return torch.stack([loss.detach(), right])
+
+    def set_rate(self, progress: float) -> float:
+        """Set the learning rate for a share `progress` (0-1) of the training, and return it."""
+        recipe = self.recipe
+        rate = learning_rate(progress, recipe.schedule, recipe.peak_rate, recipe.warmup)
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        return rate
+
+    def validate(self, pictures: Pictures) -> dict[str, float]:
+        """Measure the averaged network, in float32."""
+        images = pictures.images.to(self.hardware.device)
+        labels = pictures.labels.to(self.hardware.device)
+        network = enlarging(self.average.network, self.recipe.upscale)
+        logits = predict(network, images, self.mean, self.deviation)
+        return {
+            "validation_loss": functional.cross_entropy(logits, labels).item(),
+            "validation_top1": top_accuracy(logits, labels, 1),
+            "validation_top5": top_accuracy(logits, labels, 5),
+        }
+
+    def state(self) -> State:
         """Everything that `restore` needs to go on exactly from here."""
         return {
             "recipe": asdict(self.recipe),
@@ -108,21 +129,31 @@ class Training:
             "history": self.history,
         }
 
-    def restore(self, state: dict[str, Any]) -> None:
-        """Take up the training that `state` describes."""
+    def start_from(self, state: State) -> None:
+        """Take the best weights of another training as the first ones of this."""
+        self.network.load_state_dict(best_weights(state))
+        self.average.network.load_state_dict(best_weights(state))
+
+    def restore(self, state: State) -> None:
+        """Take up the training that `state`, which may be compact, describes."""
+        if Recipe(**state["recipe"]) != self.recipe or state["classes"] != self.pictures.classes:
+            raise ValueError("the checkpoint is of another recipe or of other classes")
         self.network.load_state_dict(state["network"])
-        self.average.network.load_state_dict(state["average"])
-        self.average.updates = state["average_updates"]
-        self.optimiser.load_state_dict(state["optimiser"])
+        self.average.network.load_state_dict(state.get("average", state["network"]))
+        self.average.updates = state.get("average_updates", 0)
+        if "optimiser" in state:
+            self.optimiser.load_state_dict(state["optimiser"])
         self.history = list(state["history"])
 
 
 def make_optimiser(network: nn.Module, recipe: Recipe) -> torch.optim.SGD:
-    """SGD with Nesterov momentum; biases and batch-norm parameters are not decayed."""
+    """SGD with momentum, as in the paper; vectors (biases, batch norm) are not decayed."""
     decayed = [parameter for parameter in network.parameters() if parameter.ndim > 1]
     kept = [parameter for parameter in network.parameters() if parameter.ndim <= 1]
     groups = [
         {"params": decayed, "weight_decay": recipe.weight_decay},
         {"params": kept, "weight_decay": 0.0},
     ]
-    return torch.optim.SGD(groups, lr=0.0, momentum=recipe.momentum, nesterov=True)
+    return torch.optim.SGD(
+        groups, recipe.peak_rate, momentum=recipe.momentum, nesterov=recipe.nesterov
+    )

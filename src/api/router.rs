@@ -44,7 +44,6 @@ async fn method_not_allowed(method: Method) -> ApiError {
 }
 
 /// The message stays in the log of the panic hook.
-#[expect(clippy::needless_pass_by_value, reason = "the layer hands the panic over")]
 fn panicked(_panic: Box<dyn Any + Send>) -> Response {
     ApiError::Internal.into_response()
 }

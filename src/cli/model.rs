@@ -4,17 +4,25 @@ use clap::Subcommand;
 
 use super::Failure;
 
+mod build;
+mod inspect;
 mod list;
 
 /// The commands under `model`.
 #[derive(Subcommand)]
 pub(super) enum Command {
+    /// Write a network of the paper as a model folder: graph, model.toml, labels
+    Build(build::Arguments),
+    /// Count depth, parameters and multiply-adds of an ONNX file
+    Inspect(inspect::Arguments),
     /// List the models in a folder
     List(list::Arguments),
 }
 
-pub(super) fn run(command: Command) -> Result<(), Failure> {
+pub(super) fn run(command: &Command) -> Result<(), Failure> {
     match command {
-        Command::List(arguments) => list::run(&arguments),
+        Command::Build(arguments) => build::run(arguments),
+        Command::Inspect(arguments) => inspect::run(arguments),
+        Command::List(arguments) => list::run(arguments),
     }
 }

@@ -6,6 +6,7 @@ use serde::Deserialize;
 
 use super::digest::Sha256Hex;
 use super::section::Section;
+use crate::networks::Network;
 
 /// What `model.toml` says, checked.
 #[derive(Clone, Debug)]
@@ -35,6 +36,17 @@ pub struct Weights {
     pub sha256: Option<Sha256Hex>,
     /// Where `model fetch` finds it.
     pub source: Option<String>,
+    /// How it is built where it is missing.
+    pub build: Option<Recipe>,
+}
+
+/// `[weights.build]`: a network of the paper with random weights.
+#[derive(Clone, Debug)]
+pub struct Recipe {
+    /// As `model build` names it.
+    pub network: Network,
+    /// Where the random numbers begin.
+    pub seed: u64,
 }
 
 /// `[input]`
@@ -119,8 +131,20 @@ impl Weights {
         let file = section.required("file");
         let sha256 = section.optional("sha256");
         let source = section.optional("source");
+        let build = section.contains("build").then(|| Recipe::read(section.section("build")));
         section.finish();
-        Some(Self { file: file?, sha256, source })
+        Some(Self { file: file?, sha256, source, build: build.flatten() })
+    }
+}
+
+impl Recipe {
+    fn read(mut section: Section<'_>) -> Option<Self> {
+        let name: Option<String> = section.required("network");
+        let seed = section.optional("seed").unwrap_or(0);
+        let network = name
+            .and_then(|name| name.parse().map_err(|cause| section.mistake("network", cause)).ok());
+        section.finish();
+        Some(Self { network: network?, seed })
     }
 }
 

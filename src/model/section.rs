@@ -29,6 +29,11 @@ impl<'a> Section<'a> {
         Section { prefix: format!("{}{name}.", self.prefix), table, mistakes: self.mistakes }
     }
 
+    /// Whether a key or section is there.
+    pub(super) fn contains(&self, key: &str) -> bool {
+        self.table.contains_key(key)
+    }
+
     /// A key that must be there.
     pub(super) fn required<T: DeserializeOwned>(&mut self, key: &str) -> Option<T> {
         if !self.table.contains_key(key) {

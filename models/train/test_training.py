@@ -1,0 +1,141 @@
+"""Training learns, resumes exactly, stops in time, and its parts follow their definitions."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+import train
+from averaging import AveragedNetwork
+from checkpoints import compact, load_checkpoint, save_checkpoint
+from history import read_history
+from metrics import top_accuracy
+from networks import make_network
+from schedule import learning_rate
+
+
+def assert_same(first: object, second: object) -> None:
+    """Two states are equal to the last bit."""
+    if isinstance(first, torch.Tensor):
+        assert torch.equal(first, second)
+    elif isinstance(first, dict):
+        assert first.keys() == second.keys()
+        for key in first:
+            assert_same(first[key], second[key])
+    elif isinstance(first, list):
+        assert len(first) == len(second)
+        for pair in zip(first, second, strict=True):
+            assert_same(*pair)
+    else:
+        assert first == second
+
+
+def without_times(state: dict) -> dict:
+    """The state without the history, whose seconds never repeat."""
+    return {key: value for key, value in state.items() if key != "history"}
+
+
+@pytest.mark.parametrize("changes", [[], ["--smallest-area", "0.4", "--colours", "0.2"]])
+def test_resuming_gives_the_same_state(
+    flags: list[str], changes: list[str], tmp_path: Path
+) -> None:
+    flags = [*flags, *changes, "--mixup", "0.3", "--cutmix", "0.3"]
+    train.main([*flags, "--output", str(tmp_path / "unbroken")])
+    in_slices = [*flags, "--output", str(tmp_path / "slices"), "--time-limit"]
+    # The first epoch of a run is always tried, any second one would be too late.
+    while not (tmp_path / "slices" / "checkpoint.pt").exists():
+        train.main([*in_slices, "5"])
+    train.main([*in_slices, "inf"])
+    unbroken = load_checkpoint(tmp_path / "unbroken" / "checkpoint.pt")
+    sliced = load_checkpoint(tmp_path / "slices" / "checkpoint.pt")
+    assert_same(without_times(unbroken), without_times(sliced))
+    losses = [[row["train_loss"] for row in state["history"]] for state in (unbroken, sliced)]
+    assert losses[0] == losses[1]
+
+
+def test_the_log_has_a_row_per_epoch(flags: list[str], tmp_path: Path) -> None:
+    train.main([*flags, "--output", str(tmp_path / "run")])
+    rows = read_history(tmp_path / "run" / "training.csv")
+    assert [row["epoch"] for row in rows] == ["1", "2", "3", "4"]
+    assert all(row["device"] == "cpu" and float(row["images_per_second"]) > 0 for row in rows)
+
+
+def test_twelve_pictures_are_learnt_by_heart(flags: list[str], tmp_path: Path) -> None:
+    longer = ["--epochs", "40", "--padding", "0", "--peak-rate", "0.1"]
+    train.main([*flags, *longer, "--output", str(tmp_path / "run")])
+    last = load_checkpoint(tmp_path / "run" / "checkpoint.pt")["history"][-1]
+    assert last["train_top1"] == 100
+
+
+def test_another_recipe_does_not_go_on_from_a_checkpoint(flags: list[str], tmp_path: Path) -> None:
+    output = ["--output", str(tmp_path / "run")]
+    train.main([*flags, *output])
+    with pytest.raises(ValueError, match="another recipe"):
+        train.main([*flags, *output, "--peak-rate", "0.3"])
+
+
+def test_a_training_can_start_from_the_weights_of_another(flags: list[str], tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    train.main([*flags, "--output", str(first)])
+    # At a rate of zero the weights stay what they were at the start.
+    again = ["--start", str(first / "checkpoint.pt"), "--peak-rate", "0", "--epochs", "1"]
+    train.main([*flags, *again, "--output", str(second)])
+    states = [load_checkpoint(folder / "checkpoint.pt") for folder in (first, second)]
+    assert torch.equal(states[0]["average"]["fc.weight"], states[1]["network"]["fc.weight"])
+    assert [row["epoch"] for row in states[1]["history"]] == [1]
+
+
+def test_training_goes_on_from_a_compact_checkpoint(flags: list[str], tmp_path: Path) -> None:
+    checkpoint = tmp_path / "run" / "checkpoint.pt"
+    train.main([*flags, "--output", str(checkpoint.parent)])
+    whole_size = checkpoint.stat().st_size
+    state = load_checkpoint(checkpoint)
+    state["history"] = state["history"][:2]
+    save_checkpoint(checkpoint, compact(state))
+    assert checkpoint.stat().st_size < whole_size / 3
+    train.main([*flags, "--output", str(checkpoint.parent)])
+    assert len(load_checkpoint(checkpoint)["history"]) == 4
+
+
+def test_the_average_moves_towards_the_network_with_its_statistics() -> None:
+    source = make_network("cifar-resnet20", 2)
+    average = AveragedNetwork(source, decay=0.9)
+    average.updates = 1000
+    for tensor in (source.fc.bias, source.bn1.running_mean):
+        tensor.data.fill_(1.0)
+    before = average.network.fc.bias.clone()
+    average.update()
+    assert torch.allclose(average.network.fc.bias, before + 0.1 * (1 - before))
+    assert torch.allclose(average.network.bn1.running_mean, torch.full((16,), 0.1))
+
+
+def test_no_decay_takes_the_last_weights() -> None:
+    source = make_network("cifar-resnet20", 2)
+    average = AveragedNetwork(source, decay=0.0)
+    source.fc.bias.data.fill_(5.0)
+    average.update()
+    assert_same(dict(average.network.state_dict()), dict(source.state_dict()))
+
+
+@pytest.mark.parametrize(
+    ("progress", "schedule", "expected"),
+    [
+        (0.05, "cosine", 0.5),
+        (0.1, "cosine", 1.0),
+        (0.55, "cosine", 0.5),
+        (1.0, "cosine", 0.0),
+        (0.49, "steps", 1.0),
+        (0.5, "steps", 0.1),
+        (0.75, "steps", 0.01),
+    ],
+)
+def test_learning_rates(progress: float, schedule: str, expected: float) -> None:
+    rate = learning_rate(progress, schedule, peak=1.0, warmup=0.1)
+    assert rate == pytest.approx(expected)
+
+
+def test_top_accuracy_counts_the_label_anywhere_among_the_best() -> None:
+    logits = torch.tensor([[3.0, 2.0, 1.0], [3.0, 2.0, 1.0], [3.0, 2.0, 1.0], [1.0, 2.0, 3.0]])
+    labels = torch.tensor([0, 1, 2, 2])
+    assert top_accuracy(logits, labels, 1) == 50
+    assert top_accuracy(logits, labels, 2) == 75

@@ -1,0 +1,185 @@
+//! `model build`: a network of the paper as a model folder.
+#![expect(clippy::print_stdout, reason = "printing is what the command is for")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+
+use crate::cli::Failure;
+use crate::model::digest;
+use crate::model::template::Template;
+use crate::networks::{
+    self, BuildOptions, BuildRequest, BuiltNetwork, InputType, Network, ShortcutOption, Variant,
+    WeightSource, WeightsType,
+};
+
+/// What `model build` takes.
+#[derive(Args)]
+pub(in crate::cli) struct Arguments {
+    /// Which network, as in `resnet50`; a wrong name lists them all
+    network: Network,
+
+    /// The model folder to write
+    #[arg(short, long, value_name = "DIR")]
+    output: PathBuf,
+
+    /// Trained weights with torchvision's parameter names; without them weights are random
+    #[arg(long, value_name = "FILE.safetensors")]
+    weights: Option<PathBuf>,
+
+    /// Where random weights begin: the same seed gives the same file
+    #[arg(long, value_name = "N", default_value_t = 0, conflicts_with = "weights")]
+    seed: u64,
+
+    /// Classes [default: 1000 for ImageNet's networks, 10 for CIFAR's]
+    #[arg(long, value_name = "N")]
+    classes: Option<usize>,
+
+    /// Where bottleneck blocks have their stride [default: v1.5]
+    #[arg(long)]
+    variant: Option<VariantName>,
+
+    /// The paper's shortcut option [default: b for ImageNet's networks, a for CIFAR's]
+    #[arg(long)]
+    shortcut: Option<ShortcutName>,
+
+    /// Pixels of the input, height and width alike [default: 224, or 32 for CIFAR's networks]
+    #[arg(long, value_name = "PIXELS")]
+    side: Option<usize>,
+
+    /// How many times the graph enlarges its input before the first convolution
+    #[arg(long, value_name = "FACTOR")]
+    upscale: Option<usize>,
+
+    /// What the graph takes: normalised floats, or bytes that it normalises by itself
+    #[arg(long, default_value = "float32")]
+    input_type: InputTypeName,
+
+    /// How weights are stored; float16 halves the file
+    #[arg(long, default_value = "float32")]
+    weights_type: WeightsTypeName,
+
+    /// Also answer with `features` and `feature_map`
+    #[arg(long)]
+    features: bool,
+
+    /// Replace a `model.onnx` that is there
+    #[arg(long)]
+    force: bool,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum VariantName {
+    /// In the first 1×1 convolution, as in the paper
+    V1,
+    /// In the 3×3 convolution
+    #[value(name = "v1.5")]
+    V15,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum ShortcutName {
+    /// Identity with zero channels appended
+    A,
+    /// Projections where the shape changes
+    B,
+    /// Projections everywhere
+    C,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum InputTypeName {
+    Float32,
+    Uint8,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum WeightsTypeName {
+    Float32,
+    Float16,
+}
+
+pub(in crate::cli) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let folder = &arguments.output;
+    let graph = folder.join("model.onnx");
+    if graph.exists() && !arguments.force {
+        let there = graph.display();
+        return Err(Failure::Config(format!("`{there}` is there already; --force replaces it")));
+    }
+    let (template, request) = arguments.request();
+    println!("Building {}", request.network);
+    let built = networks::build(&request).map_err(Failure::config)?;
+    write(folder, &graph, &built)?;
+    write_text(folder, &template, &graph)?;
+    println!("\n{}", built.inspection());
+    Ok(())
+}
+
+impl Arguments {
+    fn request(&self) -> (Template, BuildRequest) {
+        let template =
+            Template::new(self.network, self.options_but_input(), self.weights.is_some());
+        let input_type = match self.input_type {
+            InputTypeName::Float32 => InputType::Float32,
+            InputTypeName::Uint8 => InputType::Uint8(template.normalization()),
+        };
+        let options = BuildOptions { input_type, ..self.options_but_input() };
+        let weights = match &self.weights {
+            Some(file) => WeightSource::Safetensors(file.clone()),
+            None => WeightSource::Random { seed: self.seed },
+        };
+        let request = BuildRequest { network: self.network, options: options.clone(), weights };
+        (Template::new(self.network, options, self.weights.is_some()), request)
+    }
+
+    fn options_but_input(&self) -> BuildOptions {
+        BuildOptions {
+            classes: self.classes,
+            height: self.side,
+            width: self.side,
+            upscale: self.upscale,
+            variant: self.variant.map(|variant| match variant {
+                VariantName::V1 => Variant::V1,
+                VariantName::V15 => Variant::V15,
+            }),
+            shortcut: self.shortcut.map(|shortcut| match shortcut {
+                ShortcutName::A => ShortcutOption::A,
+                ShortcutName::B => ShortcutOption::B,
+                ShortcutName::C => ShortcutOption::C,
+            }),
+            input_type: InputType::Float32,
+            weights_type: match self.weights_type {
+                WeightsTypeName::Float32 => WeightsType::Float32,
+                WeightsTypeName::Float16 => WeightsType::Float16,
+            },
+            features: self.features,
+        }
+    }
+}
+
+fn write(folder: &Path, graph: &Path, built: &BuiltNetwork) -> Result<(), Failure> {
+    let failed =
+        |path: &Path, cause| Failure::Config(format!("cannot write `{}`: {cause}", path.display()));
+    fs::create_dir_all(folder).map_err(|cause| failed(folder, cause))?;
+    built.write(graph).map_err(|cause| failed(graph, cause))?;
+    println!("Wrote {}", graph.display());
+    Ok(())
+}
+
+/// `model.toml` and the labels, unless somebody has written their own.
+fn write_text(folder: &Path, template: &Template, graph: &Path) -> Result<(), Failure> {
+    let sha256 = digest::sha256_of_file(graph).map_err(Failure::config)?;
+    for (name, text) in
+        [("model.toml", template.manifest(&sha256)), ("labels.tsv", template.labels())]
+    {
+        let path = folder.join(name);
+        if path.exists() {
+            println!("Kept {}", path.display());
+        } else {
+            fs::write(&path, text).map_err(Failure::config)?;
+            println!("Wrote {}", path.display());
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,126 @@
+//! The `model.toml` and the labels of a network that was just built.
+
+use crate::networks::{BuildOptions, Family, InputType, Network, Normalization};
+
+/// ImageNet's classes, in the order in which common networks have them.
+const IMAGENET: &str = include_str!("../../data/imagenet-1000.tsv");
+
+/// CIFAR-10's classes, in the data set's order.
+const CIFAR10: [&str; 10] =
+    ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"];
+
+/// Per channel, over ImageNet's training pictures, as torchvision has them.
+const IMAGENET_NORMALIZATION: Normalization =
+    Normalization { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] };
+
+/// Per channel, over CIFAR-10's training pictures.
+const CIFAR10_NORMALIZATION: Normalization =
+    Normalization { mean: [0.4914, 0.4822, 0.4465], std: [0.2470, 0.2435, 0.2616] };
+
+/// What a model folder says of a network.
+pub struct Template {
+    network: Network,
+    options: BuildOptions,
+    trained: bool,
+}
+
+impl Template {
+    /// For a network with these options; `trained` where its weights were not random.
+    #[must_use]
+    pub fn new(network: Network, options: BuildOptions, trained: bool) -> Self {
+        Self { network, options, trained }
+    }
+
+    /// How the network's pictures are usually normalised.
+    #[must_use]
+    pub fn normalization(&self) -> Normalization {
+        if self.is_cifar() { CIFAR10_NORMALIZATION } else { IMAGENET_NORMALIZATION }
+    }
+
+    /// The text of `model.toml`.
+    #[must_use]
+    pub fn manifest(&self, sha256: &str) -> String {
+        let (network, trained) = (self.network, self.trained);
+        let side = self.options.height.unwrap_or(self.network.default_side());
+        let shorter_side = self.shorter_side(side);
+        let (input, normalization) = self.input();
+        format!(
+            "name = \"{network}\"\nversion = \"1\"\ntrained = {trained}\n\n\
+             [weights]\nfile = \"model.onnx\"\nsha256 = \"{sha256}\"\n\n\
+             [input]\nname = \"input\"\n{input}height = {side}\nwidth = {side}\n\n\
+             [preprocess]\nresize_shorter_side = {shorter_side}\ninterpolation = \"bilinear\"\n{normalization}\n\
+             [output]\nname = \"logits\"\nactivation = \"softmax\"\nlabels = \"labels.tsv\"\n"
+        )
+    }
+
+    /// The text of the label file.
+    #[must_use]
+    pub fn labels(&self) -> String {
+        let classes = self.options.classes.unwrap_or(self.network.default_classes());
+        match classes {
+            1000 => IMAGENET.to_owned(),
+            10 if self.is_cifar() => CIFAR10.map(|name| format!("{name}\t{name}\n")).concat(),
+            _ => (0..classes).map(|class| format!("class-{class}\tclass {class}\n")).collect(),
+        }
+    }
+
+    /// The usual margin around the crop: 256 for 224, and none for CIFAR's 32.
+    fn shorter_side(&self, side: usize) -> usize {
+        if self.is_cifar() { side } else { (side * 256).div_ceil(224) }
+    }
+
+    fn input(&self) -> (&'static str, String) {
+        match self.options.input_type {
+            InputType::Float32 => {
+                let Normalization { mean, std } = self.normalization();
+                (
+                    "layout = \"nchw\"\ntype = \"float32\"\n",
+                    format!("mean = {mean:?}\nstd = {std:?}\n"),
+                )
+            }
+            InputType::Uint8(_) => ("layout = \"nhwc\"\ntype = \"uint8\"\n", String::new()),
+        }
+    }
+
+    fn is_cifar(&self) -> bool {
+        matches!(self.network.family(), Family::Cifar { .. })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Manifest;
+    use crate::model::manifest::ElementType;
+
+    fn template(network: &str, input_type: InputType) -> Template {
+        let options = BuildOptions { input_type, ..BuildOptions::default() };
+        Template::new(network.parse().unwrap(), options, false)
+    }
+
+    #[test]
+    fn every_network_gets_a_manifest_that_can_be_read() {
+        for network in Network::ALL {
+            let text = template(network.name(), InputType::Float32).manifest(&"0".repeat(64));
+            let manifest = Manifest::parse(&text).unwrap();
+            assert_eq!(manifest.name.as_str(), network.name());
+        }
+    }
+
+    #[test]
+    fn a_graph_that_takes_bytes_gets_no_normalisation() {
+        let input = InputType::Uint8(IMAGENET_NORMALIZATION);
+        let manifest =
+            Manifest::parse(&template("resnet50", input).manifest(&"0".repeat(64))).unwrap();
+        assert_eq!(manifest.input.element_type, ElementType::Uint8);
+    }
+
+    #[test]
+    fn labels_are_those_of_the_data_set_or_numbered() {
+        assert_eq!(template("resnet18", InputType::Float32).labels().lines().count(), 1000);
+        assert!(template("cifar-resnet20", InputType::Float32).labels().contains("frog\tfrog"));
+        let options = BuildOptions { classes: Some(3), ..BuildOptions::default() };
+        let labels = Template::new("resnet18".parse().unwrap(), options, true).labels();
+        assert!(labels.ends_with("class-2\tclass 2\n"));
+    }
+}

@@ -1,0 +1,70 @@
+//! The commands other than `serve`.
+
+use serde_json::Value;
+
+use crate::support::{SmallModel, run, stderr, stdout};
+
+#[test]
+fn pictures_are_answered_in_a_table_that_says_that_the_model_is_untrained() {
+    let model = SmallModel::build();
+    let pictures = [model.picture("a.png"), model.picture("b.png")];
+    let output = run(&["classify", "--model", &model.argument(), &pictures[0], &pictures[1]]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let table = stdout(&output);
+    assert!(table.contains("random weights"), "{table}");
+    assert!(pictures.iter().all(|picture| table.contains(picture.as_str())), "{table}");
+    assert_eq!(table.matches(" % ").count(), 10, "{table}");
+}
+
+#[test]
+fn a_bad_picture_is_an_error_line_and_the_others_are_answered() {
+    let model = SmallModel::build();
+    let (good, bad) = (model.picture("good.png"), model.file("bad.png", b"text"));
+    let arguments = ["classify", "--model", &model.argument(), &bad, "/nowhere.png", &good];
+    let output = run(&arguments);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stdout(&output).contains(&good), "{}", stdout(&output));
+    let said = stderr(&output);
+    assert!(said.contains(&bad) && said.contains("/nowhere.png"), "{said}");
+    assert!(said.contains("2 of 3"), "{said}");
+    let output = run(&[&arguments[..], &["--json"]].concat());
+    assert_eq!(output.status.code(), Some(1));
+    let printed: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    assert_eq!(printed["results"][0]["error"]["code"], "undecodable_image");
+    assert!(printed["results"][2]["predictions"].is_array());
+}
+
+#[test]
+fn more_classes_than_there_are_cannot_be_asked_for() {
+    let model = SmallModel::build();
+    let picture = model.picture("a.png");
+    let output = run(&["classify", "--top-k=11", "--model", &model.argument(), &picture]);
+    assert_eq!(output.status.code(), Some(78));
+    assert!(stderr(&output).contains("10 classes"), "{}", stderr(&output));
+}
+
+#[test]
+fn the_models_in_a_folder_are_listed_also_those_that_are_not_in_order() {
+    let model = SmallModel::build();
+    let folder = model.path().parent().unwrap().to_owned();
+    std::fs::create_dir(folder.join("broken")).unwrap();
+    std::fs::write(folder.join("broken/model.toml"), "name = 1").unwrap();
+    std::fs::write(folder.join("default"), "small").unwrap();
+    let output = run(&["model", "list", folder.to_str().unwrap()]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let table = stdout(&output);
+    let line = |name: &str| table.lines().find(|line| line.starts_with(name)).unwrap().to_owned();
+    assert!(line("small").contains("untrained, default"), "{table}");
+    assert!(line("broken").contains("not ready: name: "), "{table}");
+}
+
+#[test]
+fn the_contract_is_printed() {
+    let output = run(&["openapi"]);
+    assert_eq!(stdout(&output), include_str!("../../openapi.yaml"));
+}
+
+#[test]
+fn a_command_that_does_not_exist_is_a_usage_error() {
+    assert_eq!(run(&["server"]).status.code(), Some(2));
+}

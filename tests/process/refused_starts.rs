@@ -1,0 +1,155 @@
+//! What keeps the service from starting: a clear line and exit code 78.
+
+use std::fs;
+use std::net::TcpListener;
+
+use crate::support::{SmallModel, command, run, stderr};
+
+/// Starts with a model and expects exit code 78; returns what was said.
+fn refused(model: &SmallModel) -> String {
+    let output = run(&["serve", "--check", "--model", &model.argument()]);
+    let said = stderr(&output);
+    assert_eq!(output.status.code(), Some(78), "{said}");
+    said
+}
+
+fn edit(model: &SmallModel, from: &str, to: &str) {
+    let manifest = model.path().join("model.toml");
+    let text = fs::read_to_string(&manifest).unwrap();
+    assert!(text.contains(from), "{text}");
+    fs::write(manifest, text.replace(from, to)).unwrap();
+}
+
+#[test]
+fn a_model_in_order_passes_the_check() {
+    let model = SmallModel::build();
+    let output = run(&["serve", "--check", "--model", &model.argument()]);
+    assert!(output.status.success(), "{}", stderr(&output));
+}
+
+#[test]
+fn a_missing_runtime_names_make_runtime() {
+    let model = SmallModel::build();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let output = command()
+        .current_dir(elsewhere.path())
+        .args(["serve", "--check", "--model", &model.argument()])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(78));
+    assert!(stderr(&output).contains("`make runtime`"), "{}", stderr(&output));
+}
+
+#[test]
+fn a_runtime_that_is_no_library_is_named() {
+    let model = SmallModel::build();
+    let file = model.file("libonnxruntime.so", b"not a library");
+    let arguments = ["serve", "--check", "--model", &model.argument(), "--onnxruntime", &file];
+    let output = run(&arguments);
+    assert_eq!(output.status.code(), Some(78));
+    assert!(stderr(&output).contains(&file), "{}", stderr(&output));
+    let output =
+        command().args(&arguments[..4]).env("ORT_DYLIB_PATH", "/nowhere/lib.so").output().unwrap();
+    assert_eq!(output.status.code(), Some(78));
+    assert!(
+        stderr(&output).contains("ORT_DYLIB_PATH says `/nowhere/lib.so`"),
+        "{}",
+        stderr(&output)
+    );
+}
+
+#[test]
+fn a_cuda_provider_without_a_gpu_is_no_cpu_in_disguise() {
+    let model = SmallModel::build();
+    let arguments = ["serve", "--check", "--provider=cuda", "--model", &model.argument()];
+    let output = run(&arguments);
+    assert_eq!(output.status.code(), Some(78), "{}", stderr(&output));
+    assert!(stderr(&output).contains("cuda"), "{}", stderr(&output));
+}
+
+#[test]
+fn a_wrong_hash_is_refused() {
+    let model = SmallModel::build();
+    fs::write(model.path().join("model.onnx"), "something else").unwrap();
+    assert!(refused(&model).contains("weights.sha256"));
+}
+
+#[test]
+fn a_graph_that_is_no_graph_is_refused() {
+    let model = SmallModel::build();
+    fs::write(model.path().join("other.onnx"), "no graph").unwrap();
+    edit(&model, "file = \"model.onnx\"", "file = \"other.onnx\"");
+    let manifest = model.path().join("model.toml");
+    let text = fs::read_to_string(&manifest).unwrap();
+    let kept: Vec<&str> = text.lines().filter(|line| !line.starts_with("sha256")).collect();
+    fs::write(manifest, kept.join("\n")).unwrap();
+    assert!(refused(&model).contains("other.onnx"));
+}
+
+#[test]
+fn a_graph_of_another_size_is_refused_with_both_shapes() {
+    let model = SmallModel::build();
+    edit(&model, "height = 32", "height = 16");
+    let said = refused(&model);
+    assert!(said.contains("[n, 3, 16, 32]") && said.contains("[-1, 3, 32, 32]"), "{said}");
+}
+
+#[test]
+fn an_output_that_the_graph_has_not_is_refused_with_those_it_has() {
+    let model = SmallModel::build();
+    edit(&model, "[output]", "[output]\nname = \"scores\"");
+    let text = fs::read_to_string(model.path().join("model.toml")).unwrap();
+    fs::write(model.path().join("model.toml"), text.replace("name = \"logits\"\n", "")).unwrap();
+    let said = refused(&model);
+    assert!(said.contains("no `scores`") && said.contains("`logits`"), "{said}");
+}
+
+#[test]
+fn labels_that_do_not_match_the_classes_are_refused_with_both_counts() {
+    let model = SmallModel::build();
+    fs::write(model.path().join("labels.tsv"), "a\tA\nb\tB\n").unwrap();
+    assert!(refused(&model).contains("2 labels for 10 classes"));
+}
+
+#[test]
+fn every_mistake_in_a_manifest_is_reported_at_once() {
+    let model = SmallModel::build();
+    edit(&model, "height = 32", "heigth = 32");
+    edit(&model, "trained = false", "trained = \"no\"");
+    let said = refused(&model);
+    for key in ["input.heigth", "input.height", "trained"] {
+        assert!(said.contains(key), "{said}");
+    }
+}
+
+#[test]
+fn a_folder_that_is_not_there_is_named() {
+    let output = run(&["serve", "--check", "--model", "/nowhere/model"]);
+    assert_eq!(output.status.code(), Some(78));
+    assert!(stderr(&output).contains("/nowhere/model"), "{}", stderr(&output));
+}
+
+#[test]
+fn flags_that_contradict_each_other_are_all_named() {
+    let output = run(&["serve", "--max-batch=1000", "--request-timeout=0s"]);
+    assert_eq!(output.status.code(), Some(78));
+    let said = stderr(&output);
+    assert!(said.contains("--max-batch") && said.contains("--request-timeout"), "{said}");
+}
+
+#[test]
+fn an_address_that_is_taken_is_named() {
+    let model = SmallModel::build();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let output = run(&[
+        "serve",
+        "--model",
+        &model.argument(),
+        "--listen",
+        &address,
+        "--admin-listen=127.0.0.1:0",
+    ]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains(&address), "{}", stderr(&output));
+}

@@ -1,0 +1,127 @@
+//! A service from start to exit.
+
+use std::io::Write as _;
+use std::net::TcpStream;
+
+use reqwest::{Client, StatusCode};
+use serde_json::Value;
+
+use crate::support::{Service, SmallModel, png, run, stderr, stdout};
+
+async fn classify(service: &Service) -> Value {
+    let request = Client::new().post(service.url("/classify?top_k=10")).body(png());
+    let response = request.send().await.unwrap();
+    assert_eq!(response.status(), StatusCode::OK);
+    response.json().await.unwrap()
+}
+
+#[tokio::test]
+async fn a_picture_gets_the_same_answer_from_the_service_and_the_command_line() {
+    let model = SmallModel::build();
+    let service = Service::start(&model.path(), &[]);
+    let answer = classify(&service).await;
+    assert_eq!(answer["model"]["trained"], false);
+    let picture = model.picture("picture.png");
+    let output = run(&["classify", "--json", "--top-k=10", "--model", &model.argument(), &picture]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let printed: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    assert_eq!(printed["model"], answer["model"]);
+    assert_eq!(printed["results"][0]["image"], answer["results"][0]["image"]);
+    let of = |answer: &Value| -> Vec<(Value, f64)> {
+        let predictions = answer["results"][0]["predictions"].as_array().unwrap().clone();
+        let pair = |entry: &Value| (entry["class"].clone(), entry["probability"].as_f64().unwrap());
+        predictions.iter().map(pair).collect()
+    };
+    for (printed, served) in of(&printed).iter().zip(of(&answer)) {
+        assert_eq!(printed.0, served.0);
+        assert!((printed.1 - served.1).abs() < 1e-5, "{printed:?} {served:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_provider_that_runs_is_the_one_that_is_claimed() {
+    let model = SmallModel::build();
+    let service = Service::start(&model.path(), &["--provider=cpu"]);
+    let models: Value =
+        Client::new().get(service.url("/models")).send().await.unwrap().json().await.unwrap();
+    assert_eq!(models["models"][0]["provider"], "cpu");
+    assert_eq!(models["models"][0]["onnxruntime"], "1.31.1");
+    let metrics = Client::new().get(service.admin_url("/metrics")).send().await.unwrap();
+    let text = metrics.text().await.unwrap();
+    let info = text.lines().find(|line| line.starts_with("resnet_serve_model_info")).unwrap();
+    assert!(info.contains(r#"provider="cpu""#), "{info}");
+    let build = text.lines().find(|line| line.starts_with("resnet_serve_build_info")).unwrap();
+    assert!(build.contains(env!("CARGO_PKG_VERSION")), "{build}");
+}
+
+#[tokio::test]
+async fn the_public_listener_has_no_metrics_and_the_admin_listener_no_pictures() {
+    let model = SmallModel::build();
+    let service = Service::start(&model.path(), &[]);
+    for path in ["/metrics", "/ready", "/live", "/log-level"] {
+        let response = Client::new().get(service.url(path)).send().await.unwrap();
+        assert_eq!(response.status(), StatusCode::NOT_FOUND, "{path}");
+    }
+    let ready = Client::new().get(service.admin_url("/ready")).send().await.unwrap();
+    assert_eq!(ready.status(), StatusCode::OK);
+    let posted =
+        Client::new().post(service.admin_url("/classify")).body(png()).send().await.unwrap();
+    assert_eq!(posted.status(), StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn a_client_that_sends_half_a_body_and_goes_away_leaves_nothing_behind() {
+    let model = SmallModel::build();
+    let mut service = Service::start(&model.path(), &[]);
+    let mut client = TcpStream::connect(service.public).unwrap();
+    let head = b"POST /classify HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n";
+    client.write_all(head).unwrap();
+    client.write_all(&png()[..50]).unwrap();
+    drop(client);
+    let line = service.wait_for("request");
+    assert!(line["status"] == 400 || line["status"] == 499, "{line}");
+    classify(&service).await;
+    let metrics = Client::new().get(service.admin_url("/metrics")).send().await.unwrap();
+    assert!(metrics.text().await.unwrap().contains("resnet_serve_inflight_images 0"));
+}
+
+#[tokio::test]
+async fn sigterm_lets_the_accepted_finish_and_exits_0() {
+    let model = SmallModel::build();
+    let mut service = Service::start(&model.path(), &["--drain-delay=300ms"]);
+    service.signal("-TERM");
+    service.wait_for("draining");
+    let ready = Client::new().get(service.admin_url("/ready")).send().await.unwrap();
+    assert_eq!(ready.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(ready.text().await.unwrap(), r#"{"status":"draining"}"#);
+    classify(&service).await;
+    let (status, log) = service.wait();
+    assert_eq!(status.code(), Some(0), "{log}");
+    assert!(log.contains("drained"), "{log}");
+}
+
+#[test]
+fn a_second_signal_ends_at_once() {
+    let model = SmallModel::build();
+    let mut service = Service::start(&model.path(), &["--drain-delay=1h"]);
+    service.signal("-TERM");
+    service.wait_for("draining");
+    service.signal("-TERM");
+    let (status, log) = service.wait();
+    assert_eq!(status.code(), Some(0), "{log}");
+    assert!(log.contains("second signal"), "{log}");
+}
+
+#[tokio::test]
+async fn two_models_are_served_side_by_side() {
+    let (first, second) = (SmallModel::build(), SmallModel::build());
+    let manifest = second.path().join("model.toml");
+    let text = std::fs::read_to_string(&manifest).unwrap();
+    std::fs::write(&manifest, text.replacen("name = \"", "name = \"second-", 1)).unwrap();
+    let service = Service::start(&first.path(), &["--model", &second.argument()]);
+    let url = service.url("/classify?model=second-cifar-resnet20");
+    let response = Client::new().post(url).body(png()).send().await.unwrap();
+    let answer: Value = response.json().await.unwrap();
+    assert_eq!(answer["model"]["name"], "second-cifar-resnet20");
+    assert_eq!(classify(&service).await["model"]["name"], "cifar-resnet20");
+}
