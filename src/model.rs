@@ -12,6 +12,7 @@ pub mod manifest;
 mod recipe;
 mod section;
 pub mod template;
+mod words;
 
 pub use labels::Label;
 pub use manifest::Manifest;

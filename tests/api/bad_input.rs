@@ -17,7 +17,8 @@ const FORM: &str = "multipart/form-data; boundary=line";
 
 /// A picture with some detail, so that its files are long enough to be cut.
 fn picture(format: ImageFormat) -> Vec<u8> {
-    let pixel = |x: u32, y: u32| image::Rgb([(x * 7) as u8, (y * 5) as u8, (x * y) as u8]);
+    let byte = |value: u32| u8::try_from(value % 256).unwrap();
+    let pixel = |x: u32, y: u32| image::Rgb([x * 7, y * 5, x * y].map(byte));
     let mut bytes = io::Cursor::new(Vec::new());
     image::RgbImage::from_fn(64, 64, pixel).write_to(&mut bytes, format).unwrap();
     bytes.into_inner()

@@ -62,6 +62,7 @@ pub(crate) struct Service {
 }
 
 /// What a test may want to be otherwise.
+#[derive(Clone, Copy)]
 pub(crate) struct Settings {
     pub(crate) queue_capacity: usize,
     pub(crate) max_batch: usize,
