@@ -72,12 +72,6 @@ pub(crate) struct FullyConnected {
 }
 
 impl Description {
-    /// How many blocks have a shortcut around them.
-    pub(crate) fn residual_blocks(&self) -> usize {
-        let residual = |layer: &&Layer| matches!(layer, Layer::Block(block) if block.shortcut != Shortcut::None);
-        self.layers.iter().filter(residual).count()
-    }
-
     /// Every tensor that a trained network has, in the order of its layers.
     pub(crate) fn parameters(&self) -> Vec<Parameter> {
         self.layers.iter().flat_map(Layer::parameters).collect()

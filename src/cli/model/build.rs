@@ -175,11 +175,21 @@ fn write_text(folder: &Path, template: &Template, graph: &Path) -> Result<(), Fa
     {
         let path = folder.join(name);
         if path.exists() {
-            println!("Kept {}", path.display());
+            println!("Kept {}{}", path.display(), remark(&path, &sha256));
         } else {
             fs::write(&path, text).map_err(Failure::config)?;
             println!("Wrote {}", path.display());
         }
     }
     Ok(())
+}
+
+/// A kept `model.toml` that names another graph's hash would be refused when it is served.
+fn remark(kept: &Path, sha256: &str) -> String {
+    let text = fs::read_to_string(kept).unwrap_or_default();
+    if text.contains("sha256") && !text.contains(sha256) {
+        format!("; the new file's sha256 is {sha256}")
+    } else {
+        String::new()
+    }
 }

@@ -24,12 +24,12 @@ pub(crate) fn describe(network: Network, options: &Checked) -> Description {
                 BlockKind::Bottleneck => Body::Bottleneck(options.variant),
                 BlockKind::Plain | BlockKind::Basic => Body::Basic,
             };
-            stages(stem, &blocks, Style::new(64, body, residual, options))
+            stages(stem, &blocks, &Style::new(64, body, residual, options))
         }
         Family::Cifar { blocks_per_stage, residual } => {
             let stem = vec![Layer::Convolution(normalized("conv1", "bn1", [3, 16, 3, 1]))];
             let style = Style::new(16, Body::Basic, residual, options);
-            stages(stem, &[blocks_per_stage; 3], style)
+            stages(stem, &[blocks_per_stage; 3], &style)
         }
     };
     Description { layers }
@@ -70,7 +70,7 @@ impl Style {
     }
 }
 
-fn stages(stem: Vec<Layer>, blocks: &[usize], style: Style) -> Vec<Layer> {
+fn stages(stem: Vec<Layer>, blocks: &[usize], style: &Style) -> Vec<Layer> {
     let mut layers = stem;
     let mut inputs = style.width;
     for (stage, &count) in blocks.iter().enumerate() {
@@ -200,14 +200,23 @@ mod tests {
         describe(network, &options.check(network).unwrap())
     }
 
-    fn names(description: &Description) -> Vec<String> {
+    fn shortcuts(description: &Description) -> Vec<Shortcut> {
+        let layers = description.layers.iter();
+        let shortcut = |layer: &Layer| match layer {
+            Layer::Block(block) => Some(block.shortcut.clone()),
+            _ => None,
+        };
+        layers.filter_map(shortcut).collect()
+    }
+
+    fn parameter_names(description: &Description) -> Vec<String> {
         let parameters = description.parameters();
         parameters.into_iter().map(|tensor| tensor.name).collect()
     }
 
     #[test]
     fn tensors_have_the_names_of_torchvision() {
-        let names = names(&description("resnet50", &BuildOptions::default()));
+        let names = parameter_names(&description("resnet50", &BuildOptions::default()));
         assert_eq!(names.len(), 267, "torchvision's 320 less 53 counters");
         for name in [
             "conv1.weight",
@@ -219,7 +228,7 @@ mod tests {
         ] {
             assert!(names.iter().any(|other| other == name), "{name}");
         }
-        let names = super::tests::names(&description("vgg19", &BuildOptions::default()));
+        let names = parameter_names(&description("vgg19", &BuildOptions::default()));
         assert_eq!(names.len(), 38);
         assert_eq!(names[0], "features.0.weight");
         assert_eq!(names[30..32], ["features.34.weight", "features.34.bias"]);
@@ -246,16 +255,17 @@ mod tests {
         {
             let options = BuildOptions { shortcut: Some(shortcut), ..BuildOptions::default() };
             let description = description("resnet18", &options);
-            let projected = |layer: &&Layer| matches!(layer, Layer::Block(block) if matches!(block.shortcut, Shortcut::Projection(_)));
-            assert_eq!(description.layers.iter().filter(projected).count(), projections);
-            assert_eq!(description.residual_blocks(), 8);
+            let blocks = shortcuts(&description);
+            let projected = |shortcut: &&Shortcut| matches!(shortcut, Shortcut::Projection(_));
+            assert_eq!(blocks.iter().filter(projected).count(), projections);
+            assert!(blocks.iter().all(|shortcut| *shortcut != Shortcut::None));
         }
     }
 
     #[test]
     fn a_plain_network_is_the_residual_one_without_its_shortcuts() {
         let plain = description("plain34", &BuildOptions::default());
-        assert_eq!(plain.residual_blocks(), 0);
+        assert_eq!(shortcuts(&plain), [const { Shortcut::None }; 16]);
         assert_eq!(plain.convolutions().count(), 33);
     }
 
@@ -271,7 +281,7 @@ mod tests {
         ] {
             let parameters = description(name, &BuildOptions::default()).parameters();
             let learned = parameters.iter().filter(|parameter| parameter.learned);
-            let count: u64 = learned.map(super::super::Parameter::elements).sum();
+            let count: usize = learned.map(|tensor| tensor.shape.iter().product::<usize>()).sum();
             assert_eq!(count, expected, "{name}");
         }
     }

@@ -22,11 +22,6 @@ impl Parameter {
             learned: !tensor.starts_with("running_"),
         }
     }
-
-    /// The number of its values.
-    pub(crate) fn elements(&self) -> u64 {
-        self.shape.iter().map(|&side| side as u64).product()
-    }
 }
 
 impl Convolution {

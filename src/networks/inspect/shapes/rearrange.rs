@@ -106,21 +106,21 @@ fn resize(operands: &Operands<'_, '_>) -> Result<Shape, String> {
         clippy::cast_precision_loss,
         reason = "ONNX defines the size as the floor of this product"
     )]
-    let scaled = |(&side, scale): (&i64, f32)| (side as f64 * f64::from(scale)).floor() as i64;
-    Ok(data.iter().zip(scales).map(scaled).collect())
+    let product = |(&side, scale): (&i64, f32)| (side as f64 * f64::from(scale)).floor() as i64;
+    Ok(data.iter().zip(scales).map(product).collect())
 }
 
 fn slice(operands: &Operands<'_, '_>) -> Result<Shape, String> {
     let mut output = operands.shape(0)?.clone();
     let starts = operands.integers_or_attribute(1, "starts").ok_or_else(|| operands.odd())?;
     let ends = operands.integers_or_attribute(2, "ends").ok_or_else(|| operands.odd())?;
-    let axes = operands.integers_or_attribute(3, "axes");
+    let along = operands.integers_or_attribute(3, "axes");
     let steps = operands.integers(4);
     for (index, (&start, &end)) in starts.iter().zip(ends).enumerate() {
         let at = |list: Option<&[i64]>, default| {
             list.map_or(Some(default), |list| list.get(index).copied())
         };
-        let axis = at(axes, to_i64(index)).ok_or_else(|| operands.odd())?;
+        let axis = at(along, to_i64(index)).ok_or_else(|| operands.odd())?;
         let axis = operands.position(axis, output.len())?;
         let step = at(steps, 1).filter(|&step| step > 0).ok_or_else(|| operands.odd())?;
         let side = output.get_mut(axis).ok_or_else(|| operands.odd())?;

@@ -67,7 +67,7 @@ struct Along<'a> {
 }
 
 impl<'a> Along<'a> {
-    fn read(node: &'a NodeProto, [axis, axes]: [usize; 2]) -> Self {
+    fn read(node: &'a NodeProto, [axis, rank]: [usize; 2]) -> Self {
         let at = |name: &str, index: usize, default| {
             let list = node.ints_of(name).unwrap_or_default();
             list.get(index).copied().unwrap_or(default)
@@ -75,7 +75,7 @@ impl<'a> Along<'a> {
         Self {
             stride: at("strides", axis, 1),
             dilation: at("dilations", axis, 1),
-            padding: at("pads", axis, 0).saturating_add(at("pads", axis + axes, 0)),
+            padding: at("pads", axis, 0).saturating_add(at("pads", axis + rank, 0)),
             rounded_up: node.int_or("ceil_mode", 0) == 1,
             auto_pad: node.word_of("auto_pad").unwrap_or(b"NOTSET"),
         }
