@@ -60,7 +60,7 @@ impl Template {
         match classes {
             1000 => IMAGENET.to_owned(),
             10 if self.is_cifar() => CIFAR10.map(|name| format!("{name}\t{name}\n")).concat(),
-            _ => (0..classes).map(|class| format!("class-{class}\tclass {class}\n")).collect(),
+            _ => numbered(classes),
         }
     }
 
@@ -85,6 +85,13 @@ impl Template {
     fn is_cifar(&self) -> bool {
         matches!(self.network.family(), Family::Cifar { .. })
     }
+}
+
+/// Labels for classes that nobody has named.
+fn numbered(classes: usize) -> String {
+    let lines: Vec<String> =
+        (0..classes).map(|class| format!("class-{class}\tclass {class}\n")).collect();
+    lines.concat()
 }
 
 #[cfg(test)]
