@@ -29,7 +29,7 @@ lint: tools ## formatting and clippy; warnings are errors
 	@cargo clippy --locked --all-targets -- --deny warnings
 
 runtime: tools ## fetch ONNX Runtime 1.31.1 into .runtime/ (FLAVOR=gpu for CUDA and TensorRT)
-	@python3 scripts/fetch_onnxruntime.py --flavor $(or $(FLAVOR),cpu)
+	@python3 scripts/fetch_onnxruntime.py $(if $(FLAVOR),--flavor $(FLAVOR))
 
 tools:
 	@command -v cargo >/dev/null || { echo "error: cargo is missing; install Rust 1.92 or newer: https://rustup.rs" >&2; exit 1; }

@@ -12,6 +12,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 VERSION = "1.31.1"
+FLAVORS = ["cpu", "gpu"]
 LIBRARIES = ("libonnxruntime", "libonnxruntime_providers_")
 # pip takes a wheel for one Python; the shared library inside is the same for all of them.
 WHEEL_PYTHON = ["--implementation", "cp", "--python-version", "3.12", "--abi", "cp312"]
@@ -25,22 +26,25 @@ PLATFORMS = {
 def main() -> None:
     arguments = parse_arguments()
     marker = arguments.into / "VERSION"
-    wanted = f"{VERSION} {arguments.flavor}\n"
-    if marker.is_file() and marker.read_text() == wanted:
-        print(f"ONNX Runtime {VERSION} ({arguments.flavor}) is in {arguments.into}")
+    there = marker.read_text().strip() if marker.is_file() else ""
+    accepted = [f"{VERSION} {flavor}" for flavor in ([arguments.flavor] if arguments.flavor else FLAVORS)]
+    if there in accepted:
+        print(f"ONNX Runtime {there} is in {arguments.into}")
         return
-    print(f"Fetching ONNX Runtime {VERSION} ({arguments.flavor}) with pip", flush=True)
+    flavor = arguments.flavor or FLAVORS[0]
+    print(f"Fetching ONNX Runtime {VERSION} {flavor} with pip", flush=True)
     with tempfile.TemporaryDirectory() as folder:
-        wheel = download(arguments.flavor, Path(folder))
+        wheel = download(flavor, Path(folder))
         names = extract(wheel, arguments.into)
-    marker.write_text(wanted)
-    print(f"ONNX Runtime {VERSION} ({arguments.flavor}) is in {arguments.into}: {', '.join(names)}")
+    marker.write_text(f"{VERSION} {flavor}\n")
+    print(f"ONNX Runtime {VERSION} {flavor} is in {arguments.into}: {', '.join(names)}")
 
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--into", type=Path, default=ROOT / ".runtime", help="folder to fill (default: %(default)s)")
-    parser.add_argument("--flavor", choices=["cpu", "gpu"], default="cpu", help="CPU only, or with CUDA and TensorRT")
+    parser.add_argument("--flavor", choices=FLAVORS,
+                        help="CPU only, or with CUDA and TensorRT (default: what is there, else cpu)")
     return parser.parse_args()
 
 

@@ -92,8 +92,8 @@ pub async fn run(config: Config, log_level: LogLevel) -> Result<(), ServeError> 
     tracing::info!("ready");
 
     let signal = signals.next().await;
-    tracing::info!(signal, "draining");
     readiness.advance(State::Draining);
+    tracing::info!(signal, "draining");
     let drain = async {
         tokio::time::sleep(config.drain_delay).await;
         stop_public.cancel();

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use futures_util::future::join_all;
+use futures_util::{StreamExt as _, stream};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -29,6 +29,9 @@ use crate::telemetry::metrics::Metrics;
 
 /// Pictures that wait for nobody may take as long as they like.
 const NO_DEADLINE: Duration = Duration::from_hours(24);
+
+/// Files that are open at a time: enough to keep every core busy, far less than the queue takes.
+const IN_FLIGHT: usize = 32;
 
 /// What `classify` takes.
 #[derive(Args)]
@@ -72,7 +75,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
             return Err(Failure::Config(format!("--top-k is more than the {classes} classes")));
         }
         let files = arguments.images.iter().map(|file| classify(&model, file, top_k));
-        let outcomes = join_all(files).await;
+        let outcomes: Vec<Outcome> = stream::iter(files).buffered(IN_FLIGHT).collect().await;
         if arguments.json {
             print_json(&model, &outcomes);
         } else {

@@ -35,6 +35,17 @@ fn a_bad_picture_is_an_error_line_and_the_others_are_answered() {
 }
 
 #[test]
+fn more_pictures_than_the_queue_takes_are_all_answered() {
+    let model = SmallModel::build();
+    let (picture, folder) = (model.picture("a.png"), model.argument());
+    let arguments = ["classify", "--json", "--top-k=1", "--model", &folder];
+    let output = run(&[&arguments[..], &vec![picture.as_str(); 300]].concat());
+    assert!(output.status.success(), "{}", stderr(&output));
+    let printed: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    assert_eq!(printed["results"].as_array().unwrap().len(), 300);
+}
+
+#[test]
 fn more_classes_than_there_are_cannot_be_asked_for() {
     let model = SmallModel::build();
     let picture = model.picture("a.png");
