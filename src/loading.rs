@@ -1,6 +1,5 @@
 //! From a model's folder to workers that have run every batch size once.
 
-use std::fmt;
 use std::num::NonZeroUsize;
 use std::ops::RangeInclusive;
 use std::path::Path;
@@ -21,6 +20,7 @@ use crate::inference::{BatchTensor, Engine, InferenceError};
 use crate::model::{Manifest, Model, ModelError};
 use crate::pipeline::{Pipeline, Resources};
 use crate::preprocess::Packing;
+use crate::telemetry;
 
 /// A model whose workers run.
 pub struct LoadedModel {
@@ -116,8 +116,10 @@ impl LoadedModel {
             sha256 = model.sha256,
             provider = %self.provider,
             onnxruntime = self.onnxruntime,
-            layout = %self.layout,
-            milliseconds = started.elapsed().as_secs_f64() * 1000.0,
+            sessions = self.layout.sessions,
+            intra_threads = self.layout.intra_threads,
+            max_batch = self.layout.max_batch,
+            milliseconds = telemetry::milliseconds(started.elapsed()),
             "model loaded and warmed up"
         );
         if !model.manifest.trained {
@@ -161,13 +163,6 @@ impl Layout {
 
     fn batch_sizes(&self) -> RangeInclusive<usize> {
         1..=self.max_batch.get()
-    }
-}
-
-impl fmt::Display for Layout {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { sessions, intra_threads, max_batch } = self;
-        write!(formatter, "sessions={sessions} intra_threads={intra_threads} max_batch={max_batch}")
     }
 }
 

@@ -121,6 +121,7 @@ pub async fn check(config: Config) -> Result<(), ServeError> {
     let Loaded { queues, workers, .. } = load(&config, &resources(&config)).await?;
     queues.iter().for_each(Queue::close);
     join(workers).await;
+    tracing::info!("everything is in order");
     Ok(())
 }
 

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::error::{self, ApiError};
 use crate::pipeline::Durations;
-use crate::telemetry::metrics::Metrics;
+use crate::telemetry::{self, metrics::Metrics};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
@@ -81,7 +81,7 @@ impl ServerTiming {
             ("total", total),
         ];
         let render = |(name, duration): (&str, Duration)| {
-            format!("{name};dur={:.2}", duration.as_secs_f64() * 1000.0)
+            format!("{name};dur={}", telemetry::milliseconds(duration))
         };
         stages.map(render).join(", ")
     }
@@ -130,7 +130,7 @@ impl Drop for Record {
             method = %self.method,
             route = self.route,
             status = self.status,
-            milliseconds = took.as_secs_f64() * 1000.0,
+            milliseconds = telemetry::milliseconds(took),
             error = self.error.as_ref().map(tracing::field::display),
             "request"
         );

@@ -43,15 +43,22 @@ impl LogLevel {
     /// When the text is neither; the level stays as it was.
     pub fn set(&self, directives: &str) -> Result<(), LogLevelError> {
         let error = |reason: String| LogLevelError { directives: directives.to_owned(), reason };
-        let filter = EnvFilter::try_new(directives).map_err(|cause| error(cause.to_string()))?;
+        let filter =
+            EnvFilter::try_new(quiet(directives)).map_err(|cause| error(cause.to_string()))?;
         self.handle.reload(filter).map_err(|cause| error(cause.to_string()))
     }
+}
+
+/// ONNX Runtime tells at info what it does to every node; only those who ask for that get it.
+fn quiet(directives: &str) -> String {
+    format!("ort=warn,{directives}")
 }
 
 /// Sends the log of this process to standard error, `RUST_LOG` or else info and above.
 #[must_use]
 pub fn start(format: LogFormat) -> LogLevel {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = EnvFilter::try_from_default_env();
+    let filter = filter.unwrap_or_else(|_| EnvFilter::new(quiet("info")));
     let (filter, handle) = reload::Layer::new(filter);
     let lines = fmt::layer().with_writer(io::stderr).with_target(false);
     let lines = match format {

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::net::TcpListener;
+use std::process::Command;
 
 use crate::support::{SmallModel, command, run, stderr};
 
@@ -56,6 +57,28 @@ fn a_runtime_that_is_no_library_is_named() {
         "{}",
         stderr(&output)
     );
+}
+
+/// A shared library that says of itself that it is ONNX Runtime 1.20.
+const OLD_RUNTIME: &str = "
+    static const void *api(unsigned version) { return 0; }
+    static const char *version(void) { return \"1.20.0\"; }
+    static const struct { const void *(*api)(unsigned); const char *(*version)(void); } base = { api, version };
+    const void *OrtGetApiBase(void) { return &base; }
+";
+
+#[test]
+fn a_runtime_that_is_too_old_is_refused_with_both_versions() {
+    let model = SmallModel::build();
+    let source = model.file("old.c", OLD_RUNTIME.as_bytes());
+    let library = source.replace("old.c", "libonnxruntime.so");
+    let compiled = Command::new("cc").args(["-shared", "-fPIC", "-o", &library, &source]).status();
+    assert!(compiled.unwrap().success());
+    let output =
+        run(&["serve", "--check", "--model", &model.argument(), "--onnxruntime", &library]);
+    assert_eq!(output.status.code(), Some(78));
+    let said = stderr(&output);
+    assert!(said.contains("1.31") && said.contains("'1.20.0'"), "{said}");
 }
 
 #[test]
