@@ -5,6 +5,8 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use axum::Router;
+
 use crate::inference::provider::Provider;
 use crate::memory::MemoryBudget;
 use crate::pipeline::Pipeline;

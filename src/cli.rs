@@ -81,5 +81,9 @@ impl Cli {
 /// Runs a future on an asynchronous runtime of its own.
 fn block_on<T>(future: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    runtime.map_err(|cause| Failure::Incomplete(cause.to_string()))?.block_on(future)
+    let runtime = runtime.map_err(|cause| Failure::Incomplete(cause.to_string()))?;
+    let result = runtime.block_on(future);
+    // Work that nobody waits for any more, such as a load that a signal has ended, ends here.
+    runtime.shutdown_background();
+    result
 }

@@ -1,7 +1,6 @@
 //! From a model's folder to workers that have run every batch size once.
 
 use std::num::NonZeroUsize;
-use std::ops::RangeInclusive;
 use std::path::Path;
 use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
@@ -93,7 +92,8 @@ pub fn load(
     for _ in 1..layout.sessions.get() {
         engines.push(factory.create()?);
     }
-    let workers = start_workers(engines, &model, (&collector, resources, layout))?;
+    let sizes = layout.batch_sizes(factory.provider);
+    let workers = start_workers(engines, &model, (&collector, resources), &sizes)?;
     let loaded = LoadedModel {
         pipeline: Pipeline::new(Arc::clone(&model), queue.clone(), resources.clone()),
         queue,
@@ -161,8 +161,13 @@ impl Layout {
         }
     }
 
-    fn batch_sizes(&self) -> RangeInclusive<usize> {
-        1..=self.max_batch.get()
+    /// The sizes to run before the first request: all where a new shape costs the device
+    /// something, powers of two and the greatest on the CPU, where it does not.
+    fn batch_sizes(&self, provider: Provider) -> Vec<usize> {
+        let greatest = self.max_batch.get();
+        let warmed =
+            |size: &usize| provider != Provider::Cpu || size.is_power_of_two() || *size == greatest;
+        (1..=greatest).filter(warmed).collect()
     }
 }
 
@@ -203,7 +208,8 @@ fn packing(manifest: &Manifest) -> Packing {
 fn start_workers(
     engines: Vec<OnnxEngine>,
     model: &Model,
-    (collector, resources, layout): (&Collector, &Resources, Layout),
+    (collector, resources): (&Collector, &Resources),
+    sizes: &[usize],
 ) -> Result<Vec<JoinHandle<()>>, StartError> {
     let (report, reports) = mpsc::channel();
     let mut workers = Vec::new();
@@ -215,12 +221,12 @@ fn start_workers(
             Arc::clone(&resources.metrics),
         );
         let report = report.clone();
-        let handle = Handle::current();
+        let (handle, sizes) = (Handle::current(), sizes.to_vec());
         let thread = thread::Builder::new().name(format!("worker-{index}"));
         workers.push(thread.spawn(move || {
             // So that the worker reads the runtime's clock, which tests can hold.
             let _entered = handle.enter();
-            let warm = worker.warm_up(layout.batch_sizes());
+            let warm = worker.warm_up(sizes);
             let runs = warm.is_ok();
             let _ = report.send(warm);
             // The loader waits until every sender is gone.

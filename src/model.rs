@@ -17,6 +17,9 @@ mod words;
 pub use labels::Label;
 pub use manifest::Manifest;
 
+/// Bytes of a file that names a folder.
+const LONGEST_NAME: u64 = 200;
+
 /// A model whose files are there and agree with its `model.toml`.
 #[derive(Clone, Debug)]
 pub struct Model {
@@ -81,6 +84,10 @@ pub fn resolve(path: &Path) -> Result<PathBuf, ModelError> {
     let error = |mistake: String| ModelError { path: path.to_owned(), mistakes: vec![mistake] };
     if path.is_dir() {
         return Ok(path.to_owned());
+    }
+    let size = fs::metadata(path).map_err(|cause| error(cause.to_string()))?.len();
+    if size > LONGEST_NAME {
+        return Err(error("it is neither a folder nor a file that names one".to_owned()));
     }
     let name = fs::read_to_string(path).map_err(|cause| error(cause.to_string()))?;
     let folder = path.with_file_name(name.trim());
@@ -177,6 +184,13 @@ mod tests {
         let parent = folder(&[("default", "two\n")]);
         fs::create_dir(parent.path().join("two")).unwrap();
         assert_eq!(resolve(&parent.path().join("default")).unwrap(), parent.path().join("two"));
+    }
+
+    #[test]
+    fn a_file_that_is_no_name_is_not_read() {
+        let parent = folder(&[("README.md", &"long ".repeat(100))]);
+        let error = resolve(&parent.path().join("README.md")).unwrap_err().to_string();
+        assert!(error.contains("neither a folder nor"), "{error}");
     }
 
     #[test]

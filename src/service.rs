@@ -3,13 +3,15 @@
 use std::io;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::task;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::api::{self, AdminState, AppState, Limits, Models, ServedModel, listener};
+use crate::api::{self, AdminState, App, AppState, Limits, Models, Router, ServedModel, listener};
 use crate::batching::Queue;
 use crate::config::Config;
 use crate::cpu_pool::CpuPool;
@@ -21,6 +23,9 @@ use crate::readiness::{Readiness, State};
 use crate::shutdown::Signals;
 use crate::telemetry::logs::LogLevel;
 use crate::telemetry::metrics::Metrics;
+
+/// How long a scrape or probe that is under way at the end may take.
+const ADMIN_GRACE: Duration = Duration::from_secs(1);
 
 /// Why the service did not start, or did not end well.
 #[derive(Debug, Error)]
@@ -51,6 +56,12 @@ struct Loaded {
     workers: Vec<JoinHandle<()>>,
 }
 
+/// A listener that accepts until it is told to stop.
+struct Listening {
+    task: tokio::task::JoinHandle<()>,
+    stop: CancellationToken,
+}
+
 /// Serves until a signal comes, then drains.
 ///
 /// # Errors
@@ -62,54 +73,71 @@ pub async fn run(config: Config, log_level: LogLevel) -> Result<(), ServeError> 
     let readiness = Readiness::starting();
     let public = bind(config.listen, "public").await?;
     let admin = bind(config.admin_listen, "admin").await?;
-    let stop_admin = CancellationToken::new();
-    let state = AdminState {
-        readiness: readiness.clone(),
-        metrics: Arc::clone(&resources.metrics),
-        log_level,
-    };
-    let admin = task::spawn(listener::serve(admin, api::admin::router(state), stop_admin.clone()));
+    let (metrics, latch) = (Arc::clone(&resources.metrics), readiness.clone());
+    let state = AdminState { readiness: latch, metrics, log_level };
+    let admin = Listening::start(admin, api::admin::router(state));
 
     // A signal during the start ends it; there is nothing to drain.
-    let loaded = tokio::select! {
+    let Loaded { models, queues, workers } = tokio::select! {
         loaded = load(&config, &resources) => loaded?,
         signal = signals.next() => {
             tracing::info!(signal, "stopped before the models were loaded");
             return Ok(());
         }
     };
-    let Loaded { models, queues, workers } = loaded;
-    let app = Arc::new(AppState {
-        models,
-        limits: Limits { max_body: config.max_body, request_timeout: config.request_timeout },
-        memory: resources.memory.clone(),
-        metrics: Arc::clone(&resources.metrics),
-    });
-    let stop_public = CancellationToken::new();
-    let router = api::router::public(app);
-    let mut public = task::spawn(listener::serve(public, router, stop_public.clone()));
+    let public = Listening::start(public, api::router::public(app(models, &config, &resources)));
     readiness.advance(State::Ready);
     tracing::info!("ready");
 
     let signal = signals.next().await;
     readiness.advance(State::Draining);
     tracing::info!(signal, "draining");
-    let drain = async {
+    let drained = async {
         tokio::time::sleep(config.drain_delay).await;
-        stop_public.cancel();
-        if tokio::time::timeout(config.drain_timeout, &mut public).await.is_err() {
-            tracing::warn!("the drain timeout passed with requests unanswered");
+        let finish = finish(public, queues, workers);
+        if timeout(config.drain_timeout, finish).await.is_ok() {
+            tracing::info!("drained");
+        } else {
+            let images = resources.metrics.inflight_images.get();
+            tracing::warn!(images, "the drain timeout passed with images unanswered");
         }
-        queues.iter().for_each(Queue::close);
-        join(workers).await;
+        // A client that holds its connection open does not hold the process.
+        let _ = timeout(ADMIN_GRACE, admin.stop()).await;
     };
     tokio::select! {
-        () = drain => tracing::info!("drained"),
+        () = drained => (),
         signal = signals.next() => tracing::warn!(signal, "stopped at once by a second signal"),
     }
-    stop_admin.cancel();
-    let _ = admin.await;
     Ok(())
+}
+
+impl Listening {
+    fn start(listener: TcpListener, router: Router) -> Self {
+        let stop = CancellationToken::new();
+        Self { task: task::spawn(listener::serve(listener, router, stop.clone())), stop }
+    }
+
+    /// Accepts nothing more and waits for the answers that are due.
+    async fn stop(self) {
+        self.stop.cancel();
+        let _ = self.task.await;
+    }
+}
+
+/// The order matters: answers need workers, and a closed queue admits nothing.
+async fn finish(public: Listening, queues: Vec<Queue>, workers: Vec<JoinHandle<()>>) {
+    public.stop().await;
+    queues.iter().for_each(Queue::close);
+    join(workers).await;
+}
+
+fn app(models: Models, config: &Config, resources: &Resources) -> App {
+    Arc::new(AppState {
+        models,
+        limits: Limits { max_body: config.max_body, request_timeout: config.request_timeout },
+        memory: resources.memory.clone(),
+        metrics: Arc::clone(&resources.metrics),
+    })
 }
 
 /// Loads and warms up everything that [`run`] would, and stops it again.

@@ -1,6 +1,7 @@
 //! The admin listener: probes, metrics, the log's level.
 
 use axum::extract::State;
+use axum::extract::rejection::StringRejection;
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
@@ -44,8 +45,10 @@ async fn metrics(State(admin): State<AdminState>) -> impl IntoResponse {
 /// The body is a level, as in `debug`, or directives, as in `warn,resnet_serve=debug`.
 async fn log_level(
     State(admin): State<AdminState>,
-    directives: String,
+    directives: Result<String, StringRejection>,
 ) -> Result<impl IntoResponse, ApiError> {
+    let unread = |cause: StringRejection| ApiError::InvalidRequest(cause.body_text());
+    let directives = directives.map_err(unread)?;
     let invalid =
         |cause: crate::telemetry::logs::LogLevelError| ApiError::InvalidRequest(cause.to_string());
     admin.log_level.set(directives.trim()).map_err(invalid)?;

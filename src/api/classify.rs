@@ -60,6 +60,7 @@ pub(super) struct Parameters {
         (status = 200, description = "The labels, an entry an image", body = ClassifyResponse),
         (status = 400, description = "`invalid_request`", body = super::error::Problem, content_type = "application/problem+json"),
         (status = 404, description = "`not_found`: no such model", body = super::error::Problem, content_type = "application/problem+json"),
+        (status = 408, description = "`request_timeout`: the body did not arrive in time", body = super::error::Problem, content_type = "application/problem+json"),
         (status = 413, description = "`payload_too_large`", body = super::error::Problem, content_type = "application/problem+json"),
         (status = 415, description = "`unsupported_media_type`", body = super::error::Problem, content_type = "application/problem+json"),
         (status = 422, description = "`undecodable_image` or `image_too_large`", body = super::error::Problem, content_type = "application/problem+json"),
@@ -80,8 +81,11 @@ pub(super) async fn classify(
         parameters.map_err(|cause| ApiError::InvalidRequest(cause.body_text()))?;
     let model = app.model(parameters.model.as_deref())?;
     let deadline = deadline(&app, parameters.timeout_ms)?;
-    model.pipeline.check(deadline)?;
-    let upload = upload::read(&app, &model.pipeline, &headers, body).await?;
+    if let Err(rejection) = model.pipeline.check(deadline) {
+        upload::discard(body).await;
+        return Err(rejection.into());
+    }
+    let upload = upload::read(&app, (&model.pipeline, deadline), &headers, body).await?;
     let top_k = top_k(parameters.top_k.or(upload.top_k), model.pipeline.model.labels.len())?;
     let read = upload.read;
     let results = classify_all(&model, upload, Request { top_k, deadline }).await?;

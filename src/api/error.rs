@@ -14,6 +14,9 @@ use crate::pipeline::ClassifyError;
 use crate::preprocess::ImageError;
 use crate::telemetry::metrics::Reason;
 
+/// Characters; a client's own text may stand in a detail, but not a picture.
+const LONGEST_DETAIL: usize = 300;
+
 /// Everything that a request can be refused or fail with.
 #[derive(Clone, Debug, Error)]
 pub enum ApiError {
@@ -38,6 +41,9 @@ pub enum ApiError {
     /// An image of its own cause.
     #[error(transparent)]
     Classify(#[from] ClassifyError),
+    /// A client that was too slow in sending.
+    #[error("the body did not arrive before the deadline")]
+    BodyTimeout,
     /// A client that did not send what it announced.
     #[error("the body ended early: {0}")]
     BodyIncomplete(String),
@@ -81,6 +87,9 @@ impl ApiError {
             Self::MethodNotAllowed(_) => {
                 (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "The method is not allowed")
             }
+            Self::BodyTimeout => {
+                (StatusCode::REQUEST_TIMEOUT, "request_timeout", "The body came too slowly")
+            }
             Self::PayloadTooLarge(_) => {
                 (StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large", "The body is too large")
             }
@@ -102,10 +111,22 @@ impl ApiError {
             kind: format!("urn:resnet-serve:problem:{code}"),
             title,
             status: status.as_u16(),
-            detail: self.to_string(),
+            detail: self.detail(),
             code,
             request_id: request_id.to_owned(),
         }
+    }
+
+    /// What happened, fit for an answer and a line of the log whatever the client has sent.
+    #[must_use]
+    pub fn detail(&self) -> String {
+        let text = self.to_string();
+        let visible = |character: char| if character.is_control() { ' ' } else { character };
+        let mut shown: String = text.chars().take(LONGEST_DETAIL).map(visible).collect();
+        if text.chars().nth(LONGEST_DETAIL).is_some() {
+            shown.push('…');
+        }
+        shown
     }
 
     /// The status of the answer.

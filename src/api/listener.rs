@@ -1,17 +1,28 @@
 //! Accepts connections until told to stop, then waits for the answers that are due.
 
+use std::error::Error;
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 /// A client that takes longer for its request's head is cut off.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Connections of one listener at a time; the next wait in the system's queue. Below the usual
+/// limit of 1024 descriptors, so that a crowd at one listener leaves some for the other.
+const MAX_CONNECTIONS: usize = 900;
 
 /// After an accept that failed for want of file descriptors, some may be free again.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -20,13 +31,14 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
     let connections = GracefulShutdown::new();
     let builder = builder();
+    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
         let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
+            accepted = accept(&listener, &places) => accepted,
             () = stop.cancelled() => break,
         };
         match accepted {
-            Ok((stream, _)) => spawn(&builder, stream, router.clone(), &connections),
+            Ok(accepted) => spawn(&builder, accepted, router.clone(), &connections),
             Err(cause) => {
                 tracing::warn!(%cause, "a connection could not be accepted");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -38,6 +50,16 @@ pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToke
     connections.shutdown().await;
 }
 
+/// A connection, when there is a place for it.
+async fn accept(
+    listener: &TcpListener,
+    places: &Arc<Semaphore>,
+) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
+    let place = Arc::clone(places).acquire_owned().await.map_err(io::Error::other)?;
+    let (stream, _) = listener.accept().await?;
+    Ok((stream, place))
+}
+
 fn builder() -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
@@ -47,18 +69,76 @@ fn builder() -> Builder<TokioExecutor> {
 
 fn spawn(
     builder: &Builder<TokioExecutor>,
-    stream: TcpStream,
+    (stream, place): (TcpStream, OwnedSemaphorePermit),
     router: Router,
     connections: &GracefulShutdown,
 ) {
     // Answers are small and whole; waiting to fill a segment would only delay them.
     let _ = stream.set_nodelay(true);
-    let service = TowerToHyperService::new(router);
+    let spoken = CancellationToken::new();
+    let first_request = spoken.clone();
+    let router = TowerToHyperService::new(router);
+    let service = service_fn(move |request| {
+        first_request.cancel();
+        router.call(request)
+    });
     let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
     let connection = connections.watch(connection);
     tokio::spawn(async move {
-        if let Err(cause) = connection.await {
+        let _place = place;
+        if let Err(cause) = unless_silent(connection, spoken).await {
             tracing::debug!(cause, "a connection ended badly");
         }
     });
+}
+
+/// Drives a connection to its end, or drops it where its first request does not come in time:
+/// until it knows the protocol, hyper waits for a silent client without limit.
+async fn unless_silent<C>(connection: C, spoken: CancellationToken) -> C::Output
+where
+    C: Future<Output = Result<(), Box<dyn Error + Send + Sync>>>,
+{
+    let mut connection = pin!(connection);
+    let beginning = async {
+        tokio::select! {
+            ended = &mut connection => Some(ended),
+            () = spoken.cancelled() => None,
+        }
+    };
+    match timeout(HEAD_TIMEOUT, beginning).await {
+        Ok(Some(ended)) => ended,
+        Ok(None) => connection.await,
+        Err(silent) => Err(silent.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+
+    /// A listener with nothing behind it, and what a client reads after it has sent `bytes`.
+    async fn answer_to(bytes: &[u8]) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(serve(listener, Router::new(), CancellationToken::new()));
+        let mut client = TcpStream::connect(address).await.unwrap();
+        client.write_all(bytes).await.unwrap();
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).await.unwrap();
+        answer
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_says_nothing_is_cut_off() {
+        assert_eq!(answer_to(b"").await, "");
+        assert_eq!(answer_to(b"P").await, "");
+    }
+
+    #[tokio::test]
+    async fn a_client_that_speaks_is_answered() {
+        let request = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+        assert!(answer_to(request).await.starts_with("HTTP/1.1 404"));
+    }
 }

@@ -131,7 +131,7 @@ impl Drop for Record {
             route = self.route,
             status = self.status,
             milliseconds = telemetry::milliseconds(took),
-            error = self.error.as_ref().map(tracing::field::display),
+            error = self.error.as_ref().map(ApiError::detail),
             "request"
         );
     }

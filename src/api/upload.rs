@@ -1,16 +1,17 @@
 //! From a request's body to the images in it.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
-use axum::http::HeaderMap;
-use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::{HeaderMap, HeaderValue};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use bytes::{Bytes, BytesMut};
 use futures_util::{StreamExt as _, stream};
 use multer::{Field, Multipart};
 use serde::Deserialize;
+use tokio::time::{Instant as Deadline, timeout, timeout_at};
 use utoipa::ToSchema;
 
 use super::AppState;
@@ -19,11 +20,14 @@ use crate::memory::Charge;
 use crate::pipeline::Pipeline;
 use crate::telemetry::metrics::Stage;
 
+/// Bytes that are allocated on a client's announcement.
+const FIRST_ALLOCATION: usize = 1 << 20;
+
 /// The images of a request, and the memory that they hold.
 pub(super) struct Upload {
     pub(super) images: Vec<Bytes>,
     pub(super) top_k: Option<usize>,
-    pub(super) read: std::time::Duration,
+    pub(super) read: Duration,
     pub(super) charge: Charge,
 }
 
@@ -47,6 +51,28 @@ enum Form {
     Multipart { boundary: String },
 }
 
+/// Of a body that is refused unread, what is read all the same: a client that writes before it
+/// reads would otherwise find a closed connection instead of the answer.
+const DISCARDED: usize = 8 << 20;
+
+/// How long that may take.
+const DISCARD_TIME: Duration = Duration::from_secs(1);
+
+/// Throws away what a client is sending, within bounds, so that it comes to read the answer.
+pub(super) async fn discard(body: Body) {
+    let mut chunks = body.into_data_stream();
+    let mut seen = 0;
+    let reading = async {
+        while let Some(Ok(chunk)) = chunks.next().await {
+            seen += chunk.len();
+            if seen > DISCARDED {
+                break;
+            }
+        }
+    };
+    let _ = timeout(DISCARD_TIME, reading).await;
+}
+
 /// Reads a body within its limit and the memory budget, and finds the images in it.
 ///
 /// # Errors
@@ -54,13 +80,21 @@ enum Form {
 /// For a body that is too large, ends early, or holds no images in its content type's form.
 pub(super) async fn read(
     app: &AppState,
-    pipeline: &Pipeline,
+    (pipeline, deadline): (&Pipeline, Deadline),
     headers: &HeaderMap,
     body: Body,
 ) -> Result<Upload, ApiError> {
-    let form = Form::of(headers)?;
+    let form = match Form::of(headers).and_then(|form| within_limit(app, headers).map(|()| form)) {
+        Ok(form) => form,
+        Err(error) => {
+            discard(body).await;
+            return Err(error);
+        }
+    };
     let started = Instant::now();
-    let (body, charge) = collect(app, pipeline, (headers, body)).await?;
+    let (body, charge) = timeout_at(deadline, collect(app, pipeline, (headers, body)))
+        .await
+        .map_err(|_| ApiError::BodyTimeout)??;
     let read = started.elapsed();
     app.metrics.observe_stage(Stage::Read, read);
     let (images, top_k) = match form {
@@ -99,22 +133,18 @@ async fn collect(
     (headers, body): (&HeaderMap, Body),
 ) -> Result<(Bytes, Charge), ApiError> {
     let limit = app.limits.max_body;
-    let declared = declared_length(headers).unwrap_or(0);
-    if declared > limit as u64 {
-        return Err(ApiError::PayloadTooLarge(limit));
-    }
     let full = || ApiError::from(pipeline.out_of_memory());
-    let mut charge = app.memory.charge(declared).ok_or_else(full)?;
-    let mut collected = BytesMut::with_capacity(usize::try_from(declared).unwrap_or(limit));
+    // What a client only announces is not charged, or the announcement would be an attack.
+    let mut charge = app.memory.charge(0).ok_or_else(full)?;
+    let announced = declared_length(headers).unwrap_or(0);
+    let mut collected = BytesMut::with_capacity(announced.min(FIRST_ALLOCATION));
     let mut chunks = body.into_data_stream();
     while let Some(chunk) = chunks.next().await {
         let chunk = chunk.map_err(|cause| ApiError::BodyIncomplete(cause.to_string()))?;
-        let total = collected.len() + chunk.len();
-        if total > limit {
+        if collected.len() + chunk.len() > limit {
             return Err(ApiError::PayloadTooLarge(limit));
         }
-        let beyond = (total as u64).saturating_sub(declared.max(collected.len() as u64));
-        if !charge.grow(beyond) {
+        if !charge.grow(chunk.len() as u64) {
             return Err(full());
         }
         collected.extend_from_slice(&chunk);
@@ -122,12 +152,31 @@ async fn collect(
     Ok((collected.freeze(), charge))
 }
 
-fn declared_length(headers: &HeaderMap) -> Option<u64> {
+/// Refuses by the headers alone what is announced as too large or comes compressed.
+fn within_limit(app: &AppState, headers: &HeaderMap) -> Result<(), ApiError> {
+    let limit = app.limits.max_body;
+    if declared_length(headers).is_some_and(|length| length > limit) {
+        return Err(ApiError::PayloadTooLarge(limit));
+    }
+    match headers.get(CONTENT_ENCODING).map(HeaderValue::as_bytes) {
+        None | Some(b"identity") => Ok(()),
+        Some(encoding) => {
+            let encoding = String::from_utf8_lossy(encoding).into_owned();
+            Err(ApiError::UnsupportedMediaType(format!("content-encoding: {encoding}")))
+        }
+    }
+}
+
+fn declared_length(headers: &HeaderMap) -> Option<usize> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 fn from_json(body: &[u8]) -> Result<(Vec<Bytes>, Option<usize>), ApiError> {
     let invalid = |detail: String| ApiError::InvalidRequest(detail);
+    // A derived reader would also take an array in the order of the fields.
+    if body.trim_ascii_start().first() == Some(&b'[') {
+        return Err(invalid("the body is an array; an object is taken".to_owned()));
+    }
     let upload: JsonUpload = serde_json::from_slice(body)
         .map_err(|cause| invalid(format!("the body is not the JSON that is taken: {cause}")))?;
     let texts = match (upload.image, upload.images) {

@@ -26,12 +26,22 @@ pub struct Slot {
 
 /// A request that was refused at the door.
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
-#[error("refused: {}", reason.as_str())]
+#[error("{}", words(*reason))]
 pub struct Rejection {
     /// Why.
     pub reason: Reason,
     /// When the backlog will have drained.
     pub retry_after: Duration,
+}
+
+/// A refusal for the person who meets it.
+fn words(reason: Reason) -> &'static str {
+    match reason {
+        Reason::QueueFull => "as many images are waiting as may wait; try again later",
+        Reason::Deadline => "the images that wait would not be through before the deadline",
+        Reason::Memory => "pictures take all the memory that they may; try again later",
+        Reason::Draining => "the service is shutting down; try another instance",
+    }
 }
 
 impl Queue {

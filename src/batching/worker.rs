@@ -91,11 +91,14 @@ impl Worker {
     fn infer(&mut self, jobs: &[Job]) -> Result<Logits, InferenceError> {
         let slots = self.padded(jobs.len());
         self.buffer.resize(slots);
-        for (index, job) in jobs.iter().enumerate() {
-            self.packing.pack(&job.pixels, place(&mut self.buffer, index));
-        }
         self.metrics.padded_images.inc_by((slots - jobs.len()) as u64);
-        panic::catch_unwind(AssertUnwindSafe(|| self.engine.run(&self.buffer)))
+        let pack_and_run = || {
+            for (index, job) in jobs.iter().enumerate() {
+                self.packing.pack(&job.pixels, place(&mut self.buffer, index));
+            }
+            self.engine.run(&self.buffer)
+        };
+        panic::catch_unwind(AssertUnwindSafe(pack_and_run))
             .unwrap_or_else(|_| Err(InferenceError::Failed("the engine panicked".to_owned())))
     }
 

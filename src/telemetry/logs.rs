@@ -4,7 +4,7 @@ use std::io;
 
 use clap::ValueEnum;
 use thiserror::Error;
-use tracing_subscriber::filter::EnvFilter;
+use tracing_subscriber::filter::{EnvFilter, LevelFilter};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{Layer as _, Registry, fmt, reload};
@@ -43,6 +43,11 @@ impl LogLevel {
     /// When the text is neither; the level stays as it was.
     pub fn set(&self, directives: &str) -> Result<(), LogLevelError> {
         let error = |reason: String| LogLevelError { directives: directives.to_owned(), reason };
+        // A filter would take any other word for the name of a module, and say nothing any more.
+        let is_level = !directives.is_empty() && directives.parse::<LevelFilter>().is_ok();
+        if !is_level && !directives.contains('=') {
+            return Err(error("it is neither a level nor `module=level`".to_owned()));
+        }
         let filter =
             EnvFilter::try_new(quiet(directives)).map_err(|cause| error(cause.to_string()))?;
         self.handle.reload(filter).map_err(|cause| error(cause.to_string()))

@@ -113,7 +113,7 @@ async fn broken_json_is_an_invalid_request() {
     let image = BASE64_STANDARD.encode(png([1, 2, 3]));
     for (body, hint) in [
         ("{".to_owned(), "EOF"),
-        ("[]".to_owned(), "invalid"),
+        ("[]".to_owned(), "array"),
         ("{}".to_owned(), "neither"),
         (r#"{"image": "***"}"#.to_owned(), "image 0 is not base64"),
         (json!({"images": [image, "***"]}).to_string(), "image 1 is not base64"),
@@ -127,6 +127,34 @@ async fn broken_json_is_an_invalid_request() {
         let detail = answer.problem(400, "invalid_request");
         assert!(detail.contains(hint), "{hint}: {detail}");
     }
+    service.assert_still_answers().await;
+}
+
+#[tokio::test]
+async fn what_a_client_sends_is_not_repeated_at_length_nor_with_control_characters() {
+    let service = Service::start();
+    let body = json!({"images": "A".repeat(100_000)}).to_string();
+    let answer = service.classify("", "application/json", body).await;
+    assert!(answer.problem(400, "invalid_request").chars().count() < 400);
+    let forged = service.classify("?model=a%0Aforged%1B%5B31m", "", png([0, 0, 9])).await;
+    let detail = forged.problem(404, "not_found");
+    assert!(!detail.contains(char::is_control), "{detail:?}");
+}
+
+#[tokio::test]
+async fn a_compressed_body_is_not_taken() {
+    let service = Service::start();
+    let request = Request::post("/classify").header("content-encoding", "gzip");
+    let answer = service.send(request.body(png([0, 0, 9]).into()).unwrap()).await;
+    assert!(answer.problem(415, "unsupported_media_type").contains("gzip"));
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_arrive_in_time_is_given_up() {
+    let service = Service::start();
+    let never = Body::from_stream(stream::pending::<Result<Bytes, io::Error>>());
+    service.classify("?timeout_ms=30", "", never).await.problem(408, "request_timeout");
+    assert_eq!(service.metrics.inflight_images.get(), 0);
     service.assert_still_answers().await;
 }
 

@@ -101,6 +101,21 @@ async fn sigterm_lets_the_accepted_finish_and_exits_0() {
 }
 
 #[test]
+fn a_client_that_holds_an_admin_connection_does_not_hold_the_process() {
+    let model = SmallModel::build();
+    let mut service = Service::start(&model.path(), &[]);
+    let mut client = TcpStream::connect(service.admin).unwrap();
+    client
+        .write_all(b"PUT /log-level HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nde")
+        .unwrap();
+    service.signal("-TERM");
+    service.wait_for("drained");
+    let (status, _) = service.wait();
+    assert_eq!(status.code(), Some(0));
+    drop(client);
+}
+
+#[test]
 fn a_second_signal_ends_at_once() {
     let model = SmallModel::build();
     let mut service = Service::start(&model.path(), &["--drain-delay=1h"]);

@@ -64,7 +64,7 @@ pub(in crate::cli) struct Arguments {
     #[arg(long)]
     features: bool,
 
-    /// Replace a `model.onnx` that is there
+    /// Replace what is there: `model.onnx`, `model.toml` and `labels.tsv`
     #[arg(long)]
     force: bool,
 }
@@ -111,7 +111,7 @@ pub(in crate::cli) fn run(arguments: &Arguments) -> Result<(), Failure> {
     println!("Building {}", request.network);
     let built = networks::build(&request).map_err(Failure::config)?;
     write(folder, &graph, &built)?;
-    write_text(folder, &template, &graph)?;
+    write_text(arguments, &template, &graph)?;
     println!("\n{}", built.inspection());
     Ok(())
 }
@@ -168,13 +168,13 @@ fn write(folder: &Path, graph: &Path, built: &BuiltNetwork) -> Result<(), Failur
 }
 
 /// `model.toml` and the labels, unless somebody has written their own.
-fn write_text(folder: &Path, template: &Template, graph: &Path) -> Result<(), Failure> {
+fn write_text(arguments: &Arguments, template: &Template, graph: &Path) -> Result<(), Failure> {
     let sha256 = digest::sha256_of_file(graph).map_err(Failure::config)?;
     for (name, text) in
         [("model.toml", template.manifest(&sha256)), ("labels.tsv", template.labels())]
     {
-        let path = folder.join(name);
-        if path.exists() {
+        let path = arguments.output.join(name);
+        if path.exists() && !arguments.force {
             println!("Kept {}{}", path.display(), remark(&path, &sha256));
         } else {
             fs::write(&path, text).map_err(Failure::config)?;

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::cli::Failure;
+use crate::model;
 use crate::networks::inspect;
 
 /// What `model inspect` takes.
@@ -22,7 +23,10 @@ pub(in crate::cli) struct Arguments {
 
 pub(in crate::cli) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let path = &arguments.path;
-    let file = if path.is_dir() { path.join("model.onnx") } else { path.clone() };
+    let file = match model::resolve(path) {
+        Ok(folder) => folder.join("model.onnx"),
+        Err(_) => path.clone(),
+    };
     let inspection = inspect::inspect(&file).map_err(Failure::config)?;
     if arguments.json {
         println!("{:#}", serde_json::to_value(&inspection).map_err(Failure::config)?);
