@@ -58,7 +58,8 @@ pub struct ServeFlags {
     #[arg(long, env = "RESNET_SERVE_MAX_BATCH", value_name = "N")]
     max_batch: Option<NonZeroUsize>,
 
-    /// How long an image may wait for others, where the measured costs say that waiting pays
+    /// How long an image may wait for others, where the measured costs say that waiting pays;
+    /// never on the CPU
     #[arg(long, env = "RESNET_SERVE_MAX_WAIT", value_name = "DURATION", default_value = "2ms")]
     max_wait: humantime::Duration,
 

@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use thiserror::Error;
 use tokio::runtime::Handle;
@@ -87,7 +87,7 @@ pub fn load(
     let model = Arc::new(Model::load(folder)?);
     let (factory, first, layout) = first_session(runtime, &model, config)?;
     let (queue, collector) =
-        batching::pair(layout.gathering(config), Arc::clone(&resources.metrics));
+        batching::pair(layout.gathering(config, factory.provider), Arc::clone(&resources.metrics));
     let mut engines = vec![first];
     for _ in 1..layout.sessions.get() {
         engines.push(factory.create()?);
@@ -152,11 +152,14 @@ impl Layout {
         }
     }
 
-    fn gathering(&self, config: &InferenceConfig) -> Gathering {
+    fn gathering(&self, config: &InferenceConfig, provider: Provider) -> Gathering {
+        // On the CPU a batch is no cheaper per image but for a call's overhead, and an image that
+        // waits for others delays itself for nothing.
+        let max_wait = if provider == Provider::Cpu { Duration::ZERO } else { config.max_wait };
         Gathering {
             queue_capacity: config.queue_capacity,
             max_batch: self.max_batch,
-            max_wait: config.max_wait,
+            max_wait,
             workers: self.sessions,
         }
     }
