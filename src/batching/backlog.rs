@@ -155,3 +155,134 @@ pub(super) fn dismiss(gone: Vec<Job>) {
 pub(super) fn into_f64(count: usize) -> f64 {
     count as f64
 }
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroUsize;
+    use std::sync::Arc;
+
+    use tokio::sync::oneshot;
+
+    use super::*;
+    use crate::batching::job::Answer;
+    use crate::batching::queue::Slot;
+    use crate::batching::{Collector, Queue, pair};
+    use crate::preprocess::Pixels;
+    use crate::telemetry::metrics::Metrics;
+
+    const WAIT: Duration = Duration::from_millis(5);
+    const LONG: Duration = Duration::from_mins(1);
+
+    type Reply = oneshot::Receiver<Result<Answer, JobError>>;
+
+    fn count(number: usize) -> NonZeroUsize {
+        NonZeroUsize::new(number).unwrap()
+    }
+
+    fn queue(queue_capacity: usize) -> (Queue, Collector) {
+        let (max_batch, workers) = (count(4), count(1));
+        let queue_capacity = count(queue_capacity);
+        let gathering = Gathering { queue_capacity, max_batch, max_wait: WAIT, workers };
+        pair(gathering, Arc::new(Metrics::new()))
+    }
+
+    fn reserve(queue: &Queue, images: usize, within: Duration) -> Result<Vec<Slot>, Rejection> {
+        queue.reserve(count(images), Instant::now() + within)
+    }
+
+    fn submit(queue: &Queue, images: usize, within: Duration) -> Vec<Reply> {
+        let deadline = Instant::now() + within;
+        let slots = reserve(queue, images, within).unwrap();
+        slots.into_iter().map(|slot| slot.submit(Pixels::black(1, 1), deadline)).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn places_are_taken_all_or_none_and_given_back() {
+        let (queue, _collector) = queue(4);
+        let three = reserve(&queue, 3, LONG).unwrap();
+        assert_eq!(reserve(&queue, 2, LONG).err().unwrap().reason, Reason::QueueFull);
+        assert!(reserve(&queue, 1, LONG).is_ok(), "the refused two took nothing");
+        drop(three);
+        assert!(reserve(&queue, 4, LONG).is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_deadline_out_of_reach_is_refused_with_the_time_to_drain() {
+        let (queue, collector) = queue(64);
+        collector.observe(1, Duration::from_millis(100));
+        let _backlog = reserve(&queue, 10, LONG).unwrap();
+        let refused = reserve(&queue, 1, Duration::from_millis(1050)).err().unwrap();
+        assert_eq!(refused.reason, Reason::Deadline);
+        assert_eq!(refused.retry_after, Duration::from_secs(1));
+        assert!(reserve(&queue, 1, Duration::from_millis(1150)).is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nothing_is_refused_for_its_deadline_while_nothing_is_known() {
+        let (queue, _collector) = queue(64);
+        assert!(reserve(&queue, 64, Duration::from_millis(1)).is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_free_worker_takes_what_waits_oldest_first() {
+        let (queue, collector) = queue(64);
+        let mut replies = submit(&queue, 6, LONG);
+        assert_eq!(collector.next_batch().unwrap().len(), 4);
+        assert!(
+            replies[0].try_recv().is_err_and(|error| error == oneshot::error::TryRecvError::Closed)
+        );
+        assert!(
+            replies[4].try_recv().is_err_and(|error| error == oneshot::error::TryRecvError::Empty)
+        );
+        assert_eq!(collector.next_batch().unwrap().len(), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_image_waits_for_others_where_a_larger_batch_is_cheaper() {
+        let (queue, collector) = queue(64);
+        for (images, milliseconds) in [(1, 10), (4, 12)] {
+            collector.observe(images, Duration::from_millis(milliseconds));
+        }
+        let _first = submit(&queue, 1, LONG);
+        let now = Instant::now();
+        assert!(matches!(collector.decide(now), Next::WaitUntil(time) if time == now + WAIT));
+        assert!(matches!(collector.decide(now + WAIT), Next::Run(jobs) if jobs.len() == 1));
+        let _four = submit(&queue, 4, LONG);
+        assert!(
+            matches!(collector.decide(now), Next::Run(jobs) if jobs.len() == 4),
+            "a full batch"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_image_waits_where_a_larger_batch_costs_as_much_per_image() {
+        let (queue, collector) = queue(64);
+        for images in [1, 4] {
+            collector.observe(images, Duration::from_millis(10 * images as u64));
+        }
+        let _one = submit(&queue, 1, LONG);
+        assert!(matches!(collector.decide(Instant::now()), Next::Run(jobs) if jobs.len() == 1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_late_are_told_and_the_abandoned_are_dropped() {
+        let (queue, collector) = queue(64);
+        let mut late = submit(&queue, 1, WAIT);
+        drop(submit(&queue, 1, LONG));
+        let _kept = submit(&queue, 1, LONG);
+        tokio::time::advance(WAIT).await;
+        assert_eq!(collector.next_batch().unwrap().len(), 1);
+        assert!(matches!(late.pop().unwrap().await, Ok(Err(JobError::Expired))));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn workers_stop_when_a_closed_queue_has_given_its_last_answer() {
+        let (queue, collector) = queue(64);
+        let slots = reserve(&queue, 1, LONG).unwrap();
+        queue.close();
+        assert_eq!(reserve(&queue, 1, LONG).err().unwrap().reason, Reason::Draining);
+        assert!(matches!(collector.decide(Instant::now()), Next::WaitForArrival));
+        drop(slots);
+        assert!(collector.next_batch().is_none());
+    }
+}

@@ -54,6 +54,12 @@ impl Collector {
         }
     }
 
+    /// What a worker that is free at this time is to do.
+    #[cfg(test)]
+    pub(super) fn decide(&self, now: Instant) -> Next {
+        self.shared.lock().next(now)
+    }
+
     /// Teaches the cost model.
     pub fn observe(&self, images: usize, took: Duration) {
         let mut backlog = self.shared.lock();
