@@ -10,7 +10,7 @@ use proptest::sample::{Index, select};
 use resnet_serve::model::manifest::Interpolation;
 use resnet_serve::preprocess::{ImageError, ImageHeader, Pixels, Transform};
 
-const MAX_PIXELS: u64 = 1_000_000;
+const MAX_PIXELS: u64 = 20_000_000;
 
 /// A line of `cases.tsv` with the pixels that it expects.
 struct Case {

@@ -142,13 +142,17 @@ def jpegs():
     yield "restarts.jpg", jpeg(image(63, 49), restart_marker_blocks=3), "jpeg"
     yield "cmyk.jpg", jpeg(image(63, 49, "CMYK")), "jpeg"
     yield "ycck.jpg", as_ycck(jpeg(image(63, 49, "CMYK"))), "jpeg"
-    for width, height in [(301, 197), (641, 481), (1025, 769)]:
-        yield f"scaled-{width}x{height}.jpg", jpeg(image(width, height), quality=75), "scaled"
-    yield "scaled-444.jpg", jpeg(image(500, 375), subsampling=0, quality=75), "scaled"
-    yield "scaled-gray.jpg", jpeg(image(500, 375, "L"), quality=75), "scaled"
-    yield "scaled-progressive.jpg", jpeg(image(500, 375), progressive=True, quality=75), "scaled"
-    yield "scaled-cmyk.jpg", jpeg(image(500, 375, "CMYK"), quality=75), "scaled"
-    yield "scaled-orientation-7.jpg", jpeg(image(641, 481), exif=exif(7), quality=75), "scaled"
+    # Decoded at 1/2, 1/4 and 1/8: a shorter side of 512 pixels always remains.
+    for width, height in [(1301, 1025), (2701, 2049)]:
+        yield f"scaled-{width}x{height}.jpg", jpeg(image(width, height), quality=40), "scaled"
+    yield "scaled-4105x4098.jpg", jpeg(image(4105, 4098, "L"), quality=10), "scaled"
+    yield "scaled-444.jpg", jpeg(image(1101, 1030), subsampling=0, quality=40), "scaled"
+    yield "scaled-gray.jpg", jpeg(image(2111, 2050, "L"), quality=40), "scaled"
+    yield "scaled-progressive.jpg", jpeg(image(2111, 2050), progressive=True, quality=40), "scaled"
+    yield "scaled-cmyk.jpg", jpeg(image(1101, 1030, "CMYK"), quality=40), "scaled"
+    yield "scaled-orientation-7.jpg", jpeg(image(1301, 1025), exif=exif(7), quality=40), "scaled"
+    # Not reduced, however small the target is.
+    yield "unscaled-500x375.jpg", jpeg(image(500, 375), quality=75), "jpeg"
 
 
 def others():
@@ -211,7 +215,7 @@ def check_torchvision(picture, expected, shorter_side, crop_height, crop_width, 
 
 def transforms(name):
     yield (32, 28, 28, "bilinear")
-    if name.startswith(("size-", "orientation-", "sampling-420", "scaled-641")):
+    if name.startswith(("size-", "orientation-", "sampling-420", "scaled-1301")):
         yield (32, 28, 28, "bicubic")
         yield (21, 30, 17, "bilinear")
 
