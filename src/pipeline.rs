@@ -100,7 +100,7 @@ impl Pipeline {
     ///
     /// As [`Pipeline::admit`].
     pub fn check(&self, deadline: Instant) -> Result<(), Rejection> {
-        self.admit(NonZeroUsize::MIN, deadline).map(drop)
+        self.queue.check(deadline).inspect_err(|_| self.count_rejected(1))
     }
 
     /// Takes the places of a request's images, all or none.
@@ -110,11 +110,13 @@ impl Pipeline {
     /// When the queue is full or closed, or the deadline is out of reach; every image counts as
     /// rejected.
     pub fn admit(&self, images: NonZeroUsize, deadline: Instant) -> Result<Vec<Slot>, Rejection> {
-        self.queue.reserve(images, deadline).inspect_err(|_| {
-            for _ in 0..images.get() {
-                self.resources.metrics.count_image(Outcome::Rejected);
-            }
-        })
+        self.queue.reserve(images, deadline).inspect_err(|_| self.count_rejected(images.get()))
+    }
+
+    fn count_rejected(&self, images: usize) {
+        for _ in 0..images {
+            self.resources.metrics.count_image(Outcome::Rejected);
+        }
     }
 
     /// The refusal of what the memory budget has no room for.

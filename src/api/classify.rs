@@ -81,10 +81,6 @@ pub(super) async fn classify(
         parameters.map_err(|cause| ApiError::InvalidRequest(cause.body_text()))?;
     let model = app.model(parameters.model.as_deref())?;
     let deadline = deadline(&app, parameters.timeout_ms)?;
-    if let Err(rejection) = model.pipeline.check(deadline) {
-        upload::discard(body).await;
-        return Err(rejection.into());
-    }
     let upload = upload::read(&app, (&model.pipeline, deadline), &headers, body).await?;
     let top_k = top_k(parameters.top_k.or(upload.top_k), model.pipeline.model.labels.len())?;
     let read = upload.read;
@@ -151,8 +147,10 @@ fn respond(
     mut results: Vec<Result<Classification, ClassifyError>>,
     request_id: &RequestId,
 ) -> Result<ClassifyResponse, ApiError> {
-    if results.len() == 1 && results[0].is_err() {
-        return Err(results.remove(0).map_or_else(Into::into, |_| ApiError::Internal));
+    if results.len() == 1
+        && let Some(Err(error)) = results.pop_if(|result| result.is_err())
+    {
+        return Err(error.into());
     }
     let entry = |result| match result {
         Ok(classification) => {

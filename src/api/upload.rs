@@ -59,7 +59,7 @@ const DISCARDED: usize = 8 << 20;
 const DISCARD_TIME: Duration = Duration::from_secs(1);
 
 /// Throws away what a client is sending, within bounds, so that it comes to read the answer.
-pub(super) async fn discard(body: Body) {
+async fn discard(body: Body) {
     let mut chunks = body.into_data_stream();
     let mut seen = 0;
     let reading = async {
@@ -77,14 +77,14 @@ pub(super) async fn discard(body: Body) {
 ///
 /// # Errors
 ///
-/// For a body that is too large, ends early, or holds no images in its content type's form.
+/// When no image would be admitted, and for a body that is too large, too slow, ends early, or holds no images in its content type's form.
 pub(super) async fn read(
     app: &AppState,
     (pipeline, deadline): (&Pipeline, Deadline),
     headers: &HeaderMap,
     body: Body,
 ) -> Result<Upload, ApiError> {
-    let form = match Form::of(headers).and_then(|form| within_limit(app, headers).map(|()| form)) {
+    let form = match check_unread(app, (pipeline, deadline), headers) {
         Ok(form) => form,
         Err(error) => {
             discard(body).await;
@@ -124,6 +124,18 @@ impl Form {
             _ => Err(ApiError::UnsupportedMediaType(essence)),
         }
     }
+}
+
+/// What can be said before the body is read: whether there is room, and whether the headers fit.
+fn check_unread(
+    app: &AppState,
+    (pipeline, deadline): (&Pipeline, Deadline),
+    headers: &HeaderMap,
+) -> Result<Form, ApiError> {
+    pipeline.check(deadline)?;
+    let form = Form::of(headers)?;
+    within_limit(app, headers)?;
+    Ok(form)
 }
 
 /// The whole body; each chunk is charged before it is kept.

@@ -45,8 +45,19 @@ impl Backlog {
     ///
     /// # Errors
     ///
-    /// When the places are not there, the deadline is out of reach, or the queue is closed.
+    /// As [`Backlog::check`].
     pub fn reserve(&mut self, images: usize, until_deadline: Duration) -> Result<(), Rejection> {
+        self.check(images, until_deadline)?;
+        self.admitted += images;
+        Ok(())
+    }
+
+    /// Says whether `images` places could be taken now.
+    ///
+    /// # Errors
+    ///
+    /// When the places are not there, the deadline is out of reach, or the queue is closed.
+    pub fn check(&self, images: usize, until_deadline: Duration) -> Result<(), Rejection> {
         if self.closed {
             return Err(self.rejection(Reason::Draining));
         }
@@ -56,7 +67,6 @@ impl Backlog {
         if self.time_to_drain(self.admitted + images) > until_deadline {
             return Err(self.rejection(Reason::Deadline));
         }
-        self.admitted += images;
         Ok(())
     }
 

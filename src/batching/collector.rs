@@ -25,20 +25,13 @@ impl Collector {
     #[must_use]
     pub fn next_batch(&self) -> Option<Vec<Job>> {
         loop {
-            let mut waiting = self.shared.lock();
             let now = Instant::now();
-            let gone = waiting.sweep(now);
+            // Not under the lock below: dropping a job gives its place back, which takes it.
+            let gone = self.shared.lock().sweep(now);
+            backlog::dismiss(gone);
+            let mut waiting = self.shared.lock();
             let next = waiting.next(now);
             self.shared.metrics.queue_images.set(gauge(waiting.waiting()));
-            if !gone.is_empty() {
-                // Dropping a job gives its place back, which takes the lock.
-                drop(waiting);
-                backlog::dismiss(gone);
-                if let Next::Run(jobs) = next {
-                    return Some(jobs);
-                }
-                continue;
-            }
             match next {
                 Next::Run(jobs) => return Some(jobs),
                 Next::Stop => return None,

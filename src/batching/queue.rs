@@ -55,14 +55,26 @@ impl Queue {
     ///
     /// When the places are not there, the deadline is out of reach, or the queue is closed.
     pub fn reserve(&self, images: NonZeroUsize, deadline: Instant) -> Result<Vec<Slot>, Rejection> {
-        let left = deadline.saturating_duration_since(Instant::now());
         let mut backlog = self.shared.lock();
-        backlog.reserve(images.get(), left).inspect_err(|rejection| {
-            self.shared.metrics.count_rejection(rejection.reason);
-        })?;
+        let reserved = backlog.reserve(images.get(), time_left(deadline));
+        reserved.inspect_err(|rejection| self.count(rejection))?;
         self.shared.metrics.inflight_images.set(gauge(backlog.admitted()));
         drop(backlog);
         Ok((0..images.get()).map(|_| Slot { shared: Arc::clone(&self.shared) }).collect())
+    }
+
+    /// Says whether one image would be admitted now, taking no place.
+    ///
+    /// # Errors
+    ///
+    /// As [`Queue::reserve`].
+    pub fn check(&self, deadline: Instant) -> Result<(), Rejection> {
+        let checked = self.shared.lock().check(1, time_left(deadline));
+        checked.inspect_err(|rejection| self.count(rejection))
+    }
+
+    fn count(&self, rejection: &Rejection) {
+        self.shared.metrics.count_rejection(rejection.reason);
     }
 
     /// The most images that one request can ever have admitted.
@@ -115,6 +127,10 @@ impl Drop for Slot {
             self.shared.arrived.notify_all();
         }
     }
+}
+
+fn time_left(deadline: Instant) -> Duration {
+    deadline.saturating_duration_since(Instant::now())
 }
 
 pub(super) fn gauge(count: usize) -> i64 {

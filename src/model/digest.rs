@@ -33,6 +33,12 @@ impl TryFrom<String> for Sha256Hex {
     }
 }
 
+/// The SHA-256 of bytes, in hexadecimal.
+#[must_use]
+pub fn sha256_of(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
+}
+
 /// The SHA-256 of a file's bytes, in hexadecimal.
 ///
 /// # Errors
@@ -52,8 +58,7 @@ pub fn sha256_of_file(path: &Path) -> io::Result<String> {
 }
 
 /// Bytes as lower-case hexadecimal digits.
-#[must_use]
-pub fn hex(bytes: &[u8]) -> String {
+fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut digits, byte| {
         // Writing to a string cannot fail.
         let _ = write!(digits, "{byte:02x}");

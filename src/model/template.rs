@@ -31,12 +31,6 @@ impl Template {
         Self { network, options, trained }
     }
 
-    /// How the network's pictures are usually normalised.
-    #[must_use]
-    pub fn normalization(&self) -> Normalization {
-        if self.is_cifar() { CIFAR10_NORMALIZATION } else { IMAGENET_NORMALIZATION }
-    }
-
     /// The text of `model.toml`.
     #[must_use]
     pub fn manifest(&self, sha256: &str) -> String {
@@ -72,7 +66,7 @@ impl Template {
     fn input(&self) -> (&'static str, String) {
         match self.options.input_type {
             InputType::Float32 => {
-                let Normalization { mean, std } = self.normalization();
+                let Normalization { mean, std } = normalization(self.network);
                 (
                     "layout = \"nchw\"\ntype = \"float32\"\n",
                     format!("mean = {mean:?}\nstd = {std:?}\n"),
@@ -83,8 +77,18 @@ impl Template {
     }
 
     fn is_cifar(&self) -> bool {
-        matches!(self.network.family(), Family::Cifar { .. })
+        is_cifar(self.network)
     }
+}
+
+/// How a network's pictures are usually normalised.
+#[must_use]
+pub fn normalization(network: Network) -> Normalization {
+    if is_cifar(network) { CIFAR10_NORMALIZATION } else { IMAGENET_NORMALIZATION }
+}
+
+fn is_cifar(network: Network) -> bool {
+    matches!(network.family(), Family::Cifar { .. })
 }
 
 /// Labels for classes that nobody has named.

@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 
 use crate::cli::Failure;
 use crate::model::digest;
-use crate::model::template::Template;
+use crate::model::template::{self, Template};
 use crate::networks::{
     self, BuildOptions, BuildRequest, BuiltNetwork, InputType, Network, ShortcutOption, Variant,
     WeightSource, WeightsType,
@@ -107,33 +107,27 @@ pub(in crate::cli) fn run(arguments: &Arguments) -> Result<(), Failure> {
         let there = graph.display();
         return Err(Failure::Config(format!("`{there}` is there already; --force replaces it")));
     }
-    let (template, request) = arguments.request();
+    let request = arguments.request();
     println!("Building {}", request.network);
     let built = networks::build(&request).map_err(Failure::config)?;
     write(folder, &graph, &built)?;
-    write_text(arguments, &template, &graph)?;
+    let trained = arguments.weights.is_some();
+    let template = Template::new(request.network, request.options, trained);
+    write_text(arguments, &template, &digest::sha256_of(built.bytes()))?;
     println!("\n{}", built.inspection());
     Ok(())
 }
 
 impl Arguments {
-    fn request(&self) -> (Template, BuildRequest) {
-        let template =
-            Template::new(self.network, self.options_but_input(), self.weights.is_some());
-        let input_type = match self.input_type {
-            InputTypeName::Float32 => InputType::Float32,
-            InputTypeName::Uint8 => InputType::Uint8(template.normalization()),
-        };
-        let options = BuildOptions { input_type, ..self.options_but_input() };
+    fn request(&self) -> BuildRequest {
         let weights = match &self.weights {
             Some(file) => WeightSource::Safetensors(file.clone()),
             None => WeightSource::Random { seed: self.seed },
         };
-        let request = BuildRequest { network: self.network, options: options.clone(), weights };
-        (Template::new(self.network, options, self.weights.is_some()), request)
+        BuildRequest { network: self.network, options: self.options(), weights }
     }
 
-    fn options_but_input(&self) -> BuildOptions {
+    fn options(&self) -> BuildOptions {
         BuildOptions {
             classes: self.classes,
             height: self.side,
@@ -148,7 +142,10 @@ impl Arguments {
                 ShortcutName::B => ShortcutOption::B,
                 ShortcutName::C => ShortcutOption::C,
             }),
-            input_type: InputType::Float32,
+            input_type: match self.input_type {
+                InputTypeName::Float32 => InputType::Float32,
+                InputTypeName::Uint8 => InputType::Uint8(template::normalization(self.network)),
+            },
             weights_type: match self.weights_type {
                 WeightsTypeName::Float32 => WeightsType::Float32,
                 WeightsTypeName::Float16 => WeightsType::Float16,
@@ -168,14 +165,13 @@ fn write(folder: &Path, graph: &Path, built: &BuiltNetwork) -> Result<(), Failur
 }
 
 /// `model.toml` and the labels, unless somebody has written their own.
-fn write_text(arguments: &Arguments, template: &Template, graph: &Path) -> Result<(), Failure> {
-    let sha256 = digest::sha256_of_file(graph).map_err(Failure::config)?;
+fn write_text(arguments: &Arguments, template: &Template, sha256: &str) -> Result<(), Failure> {
     for (name, text) in
-        [("model.toml", template.manifest(&sha256)), ("labels.tsv", template.labels())]
+        [("model.toml", template.manifest(sha256)), ("labels.tsv", template.labels())]
     {
         let path = arguments.output.join(name);
         if path.exists() && !arguments.force {
-            println!("Kept {}{}", path.display(), remark(&path, &sha256));
+            println!("Kept {}{}", path.display(), remark(&path, sha256));
         } else {
             fs::write(&path, text).map_err(Failure::config)?;
             println!("Wrote {}", path.display());
