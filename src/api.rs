@@ -13,6 +13,7 @@ use crate::pipeline::Pipeline;
 use crate::readiness::Readiness;
 use crate::telemetry::logs::LogLevel;
 use crate::telemetry::metrics::Metrics;
+use crate::vitals::Vitals;
 
 pub mod admin;
 mod classify;
@@ -38,13 +39,15 @@ pub struct AppState {
     pub memory: MemoryBudget,
     /// Counts and times.
     pub metrics: Arc<Metrics>,
+    /// Whether the process wants traffic.
+    pub readiness: Readiness,
 }
 
 /// What the admin listener serves, from the first moment on.
 #[derive(Clone)]
 pub struct AdminState {
-    /// Whether the process wants traffic.
-    pub readiness: Readiness,
+    /// Whether the process works and wants traffic.
+    pub vitals: Vitals,
     /// What is scraped.
     pub metrics: Arc<Metrics>,
     /// Changed by `PUT /log-level`.

@@ -4,38 +4,50 @@ use std::num::NonZeroUsize;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use crate::telemetry::metrics::Metrics;
 
+mod arrivals;
 pub mod backlog;
 pub mod collector;
 pub mod cost_model;
+mod executor;
+mod forecast;
 pub mod job;
+mod line;
 pub mod queue;
+mod sizes;
 pub mod worker;
 
 use backlog::Backlog;
+pub use backlog::Load;
 pub use collector::Collector;
-pub use job::{Answer, JobError};
+pub use executor::Executor;
+pub use job::{Answer, Decoded, JobError};
 pub use queue::{Queue, Rejection, Slot};
+pub use sizes::BatchSizes;
 
 /// How images are gathered.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Gathering {
     /// Images admitted and not yet answered.
     pub queue_capacity: NonZeroUsize,
-    /// Images in one batch, at most.
-    pub max_batch: NonZeroUsize,
+    /// The batches that the device is asked to run.
+    pub sizes: BatchSizes,
     /// How long an image may wait for others, where waiting pays.
     pub max_wait: Duration,
     /// Threads that run batches.
     pub workers: NonZeroUsize,
+    /// Threads that decode.
+    pub decoders: NonZeroUsize,
 }
 
 /// The two ends of one queue: images go in at the first and come out in batches at the second.
 #[must_use]
 pub fn pair(gathering: Gathering, metrics: Arc<Metrics>) -> (Queue, Collector) {
     let shared = Arc::new(Shared {
-        backlog: Mutex::new(Backlog::new(gathering)),
+        backlog: Mutex::new(Backlog::new(gathering.clone(), Instant::now())),
         arrived: Condvar::new(),
         gathering,
         metrics,
@@ -53,7 +65,7 @@ struct Shared {
 }
 
 impl Shared {
-    /// The lock is held for a few comparisons, never while a batch runs.
+    /// The lock is held for some comparisons, never while a batch runs.
     fn lock(&self) -> MutexGuard<'_, Backlog> {
         self.backlog.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -25,12 +25,25 @@ pub trait Engine: Send {
     }
 }
 
+/// Where engines come from.
+pub trait EngineFactory: Send + Sync {
+    /// One more engine, like those before it.
+    ///
+    /// # Errors
+    ///
+    /// When the device gives none.
+    fn create(&self) -> Result<Box<dyn Engine>, InferenceError>;
+}
+
 /// A batch that did not run.
 #[derive(Clone, Debug, Error)]
 pub enum InferenceError {
     /// The runtime said no.
     #[error("inference failed: {0}")]
     Failed(String),
+    /// The device has no room for a batch of that size.
+    #[error("the device is out of memory: {0}")]
+    OutOfMemory(String),
     /// The answer has not the shape that the labels ask for.
     #[error("the graph answered `{found:?}` where `[{images}, {classes}]` was due")]
     WrongShape {

@@ -20,3 +20,4 @@ pub mod resources;
 pub mod service;
 pub mod shutdown;
 pub mod telemetry;
+pub mod vitals;

@@ -10,23 +10,21 @@ use thiserror::Error;
 use tokio::runtime::Handle;
 
 use crate::batching::worker::Worker;
-use crate::batching::{self, Collector, Gathering, Queue};
+use crate::batching::{self, BatchSizes, Collector, Executor, Gathering};
 use crate::config::InferenceConfig;
 use crate::inference::onnx::{LoadError, OnnxEngine, OnnxRuntime, SessionFactory};
 use crate::inference::provider::Provider;
 use crate::inference::runtime::RuntimeError;
-use crate::inference::{BatchTensor, Engine, InferenceError};
+use crate::inference::{BatchTensor, Engine, EngineFactory, InferenceError};
 use crate::model::{Manifest, Model, ModelError};
 use crate::pipeline::{Pipeline, Resources};
 use crate::preprocess::Packing;
-use crate::telemetry;
+use crate::telemetry::{self, metrics::Metrics};
 
 /// A model whose workers run.
 pub struct LoadedModel {
     /// The way through it.
     pub pipeline: Pipeline,
-    /// Closes it.
-    pub queue: Queue,
     /// End when the queue is closed and empty.
     pub workers: Vec<JoinHandle<()>>,
     /// The device, as the warm-up has shown.
@@ -86,19 +84,24 @@ pub fn load(
     let started = Instant::now();
     let model = Arc::new(Model::load(folder)?);
     let (factory, first, layout) = first_session(runtime, &model, config)?;
-    let (queue, collector) =
-        batching::pair(layout.gathering(config, factory.provider), Arc::clone(&resources.metrics));
+    let gathering = Gathering {
+        queue_capacity: config.queue_capacity,
+        sizes: layout.batch_sizes(factory.provider, first.fixed_batch()),
+        max_wait: max_wait(config, factory.provider),
+        workers: layout.sessions,
+        decoders: resources.pool.threads(),
+    };
+    let (queue, collector) = batching::pair(gathering, Arc::clone(&resources.metrics));
     let mut engines = vec![first];
     for _ in 1..layout.sessions.get() {
-        engines.push(factory.create()?);
+        engines.push(factory.engine()?);
     }
-    let sizes = layout.batch_sizes(factory.provider);
-    let workers = start_workers(engines, &model, (&collector, resources), &sizes)?;
+    let provider = factory.provider;
+    let workers = start_workers(engines, factory, (&collector, &resources.metrics))?;
     let loaded = LoadedModel {
-        pipeline: Pipeline::new(Arc::clone(&model), queue.clone(), resources.clone()),
-        queue,
+        pipeline: Pipeline::new(model, queue, resources.clone()),
         workers,
-        provider: factory.provider,
+        provider,
         onnxruntime: runtime.version.clone(),
         layout,
     };
@@ -152,26 +155,20 @@ impl Layout {
         }
     }
 
-    fn gathering(&self, config: &InferenceConfig, provider: Provider) -> Gathering {
-        // On the CPU a batch is no cheaper per image but for a call's overhead, and an image that
-        // waits for others delays itself for nothing.
-        let max_wait = if provider == Provider::Cpu { Duration::ZERO } else { config.max_wait };
-        Gathering {
-            queue_capacity: config.queue_capacity,
-            max_batch: self.max_batch,
-            max_wait,
-            workers: self.sessions,
+    /// Every size on the CPU, where a new shape costs nothing; a few on a GPU, each prepared.
+    fn batch_sizes(&self, provider: Provider, fixed_batch: Option<usize>) -> BatchSizes {
+        match (fixed_batch.and_then(NonZeroUsize::new), provider) {
+            (Some(images), _) => BatchSizes::Some(vec![images]),
+            (None, Provider::Cpu) => BatchSizes::Any { limit: self.max_batch },
+            (None, Provider::Cuda | Provider::TensorRt) => BatchSizes::padded(self.max_batch),
         }
     }
+}
 
-    /// The sizes to run before the first request: all where a new shape costs the device
-    /// something, powers of two and the greatest on the CPU, where it does not.
-    fn batch_sizes(&self, provider: Provider) -> Vec<usize> {
-        let greatest = self.max_batch.get();
-        let warmed =
-            |size: &usize| provider != Provider::Cpu || size.is_power_of_two() || *size == greatest;
-        (1..=greatest).filter(warmed).collect()
-    }
+/// On the CPU a batch is no cheaper per image but for a call's overhead, and an image that waits
+/// for others delays itself for nothing.
+fn max_wait(config: &InferenceConfig, provider: Provider) -> Duration {
+    if provider == Provider::Cpu { Duration::ZERO } else { config.max_wait }
 }
 
 /// The first session on the first provider that works; `auto` says why it passed one over.
@@ -197,39 +194,43 @@ fn session(
 ) -> Result<(SessionFactory, OnnxEngine, Layout), LoadError> {
     let threads = Layout::of(config, provider, None).intra_threads;
     let factory = runtime.sessions(Arc::clone(model), provider, threads.get());
-    let engine = factory.create()?;
+    let engine = factory.engine()?;
     let layout = Layout::of(config, provider, engine.fixed_batch());
     Ok((factory, engine, layout))
 }
 
-fn packing(manifest: &Manifest) -> Packing {
+/// An engine with what its batches are packed by and into.
+fn executor(engine: OnnxEngine, manifest: &Manifest) -> Executor {
     let preprocess = &manifest.preprocess;
-    Packing::new(manifest.input.layout, preprocess.color, preprocess.mean, preprocess.std)
+    let packing =
+        Packing::new(manifest.input.layout, preprocess.color, preprocess.mean, preprocess.std);
+    Executor::new(Box::new(engine), packing, BatchTensor::zeros(&manifest.input, 1))
 }
 
 /// Starts a thread for each engine and waits until all are warm.
 fn start_workers(
     engines: Vec<OnnxEngine>,
-    model: &Model,
-    (collector, resources): (&Collector, &Resources),
-    sizes: &[usize],
+    factory: SessionFactory,
+    (collector, metrics): (&Collector, &Arc<Metrics>),
 ) -> Result<Vec<JoinHandle<()>>, StartError> {
+    let model = Arc::clone(&factory.model);
+    let factory: Arc<dyn EngineFactory> = Arc::new(factory);
     let (report, reports) = mpsc::channel();
     let mut workers = Vec::new();
     for (index, engine) in engines.into_iter().enumerate() {
         let mut worker = Worker::new(
-            collector.clone(),
-            Box::new(engine),
-            (packing(&model.manifest), BatchTensor::zeros(&model.manifest.input, 1)),
-            Arc::clone(&resources.metrics),
+            collector.for_worker(index),
+            executor(engine, &model.manifest),
+            Arc::clone(&factory),
+            Arc::clone(metrics),
         );
         let report = report.clone();
-        let (handle, sizes) = (Handle::current(), sizes.to_vec());
+        let handle = Handle::current();
         let thread = thread::Builder::new().name(format!("worker-{index}"));
         workers.push(thread.spawn(move || {
             // So that the worker reads the runtime's clock, which tests can hold.
             let _entered = handle.enter();
-            let warm = worker.warm_up(sizes);
+            let warm = worker.warm_up();
             let runs = warm.is_ok();
             let _ = report.send(warm);
             // The loader waits until every sender is gone.

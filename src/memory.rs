@@ -29,6 +29,12 @@ impl MemoryBudget {
         Self { state: Arc::new(State { limit, used: AtomicU64::new(0) }) }
     }
 
+    /// A budget for a process that has nobody to protect itself from.
+    #[must_use]
+    pub fn unlimited() -> Self {
+        Self::new(u64::MAX)
+    }
+
     /// Takes a part, or nothing where it is not there.
     #[must_use]
     pub fn charge(&self, bytes: u64) -> Option<Charge> {
@@ -40,9 +46,21 @@ impl MemoryBudget {
     pub fn limit(&self) -> u64 {
         self.state.limit
     }
+
+    /// Bytes that are left at the moment.
+    #[must_use]
+    pub fn left(&self) -> u64 {
+        self.state.limit.saturating_sub(self.state.used.load(Ordering::Relaxed))
+    }
 }
 
 impl Charge {
+    /// A part of nobody's budget.
+    #[must_use]
+    pub fn nothing() -> Self {
+        Self { state: MemoryBudget::unlimited().state, bytes: 0 }
+    }
+
     /// Takes more, or nothing more where it is not there.
     #[must_use]
     pub fn grow(&mut self, bytes: u64) -> bool {
@@ -51,6 +69,13 @@ impl Charge {
             self.bytes += bytes;
         }
         taken
+    }
+
+    /// Gives back all but `bytes`.
+    pub fn shrink_to(&mut self, bytes: u64) {
+        let surplus = self.bytes.saturating_sub(bytes);
+        self.state.used.fetch_sub(surplus, Ordering::Relaxed);
+        self.bytes -= surplus;
     }
 }
 
@@ -88,5 +113,16 @@ mod tests {
         assert!(!charge.grow(1));
         drop(charge);
         assert!(budget.charge(100).is_some());
+    }
+
+    #[test]
+    fn a_charge_shrinks_to_what_is_left_of_it_and_never_grows_by_that() {
+        let budget = MemoryBudget::new(100);
+        let mut charge = budget.charge(80).unwrap();
+        charge.shrink_to(30);
+        charge.shrink_to(50);
+        assert_eq!(budget.left(), 70);
+        drop(charge);
+        assert_eq!(budget.left(), 100);
     }
 }

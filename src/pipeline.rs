@@ -6,15 +6,15 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use thiserror::Error;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
-use crate::batching::{JobError, Queue, Rejection, Slot};
-use crate::cpu_pool::CpuPool;
+use crate::batching::{Decoded, JobError, Queue, Rejection, Slot};
+use crate::cpu_pool::{CpuPool, Lane};
 use crate::memory::{Charge, MemoryBudget};
 use crate::model::{Manifest, Model};
-use crate::preprocess::{ImageError, ImageHeader, Pixels, Transform};
+use crate::preprocess::{ImageError, ImageHeader, Transform};
 use crate::ranking::{self, Ranked};
-use crate::telemetry::metrics::{Metrics, Outcome, Reason, Stage};
+use crate::telemetry::metrics::{Abandonment, Metrics, Outcome, Reason, Stage};
 
 /// What all models of a process share.
 #[derive(Clone)]
@@ -38,13 +38,24 @@ pub struct Pipeline {
     resources: Resources,
 }
 
-/// What is asked of one image.
-#[derive(Clone, Copy, Debug)]
+/// What is asked of every image of one request.
+#[derive(Clone)]
 pub struct Request {
     /// Classes in the answer.
     pub top_k: usize,
     /// When the answer is of no use any more.
     pub deadline: Instant,
+    /// The request's share of the pool.
+    pub lane: Lane,
+}
+
+/// An image as it was sent, and the memory that it holds.
+#[derive(Clone)]
+pub struct Encoded {
+    /// The file.
+    pub bytes: Bytes,
+    /// Given back with the last image of a body.
+    pub charge: Arc<Charge>,
 }
 
 /// What is known of one image.
@@ -119,6 +130,18 @@ impl Pipeline {
         }
     }
 
+    /// Where its images wait.
+    #[must_use]
+    pub fn queue(&self) -> Queue {
+        self.queue.clone()
+    }
+
+    /// The threads on which images are decoded.
+    #[must_use]
+    pub fn pool(&self) -> &CpuPool {
+        &self.resources.pool
+    }
+
     /// The refusal of what the memory budget has no room for.
     #[must_use]
     pub fn out_of_memory(&self) -> Rejection {
@@ -132,35 +155,42 @@ impl Pipeline {
         self.queue.capacity()
     }
 
-    /// Classifies one encoded image. Dropping the future withdraws the image from wherever it is.
+    /// A request for images of this model.
+    #[must_use]
+    pub fn request(&self, top_k: usize, deadline: Instant) -> Request {
+        Request { top_k, deadline, lane: self.resources.pool.lane() }
+    }
+
+    /// Classifies one encoded image, or gives up at the deadline. Dropping the future withdraws
+    /// the image from wherever it is.
     ///
     /// # Errors
     ///
     /// When it is no picture, came too late, found no memory, or failed in the network.
     pub async fn classify(
         &self,
-        bytes: Bytes,
+        image: Encoded,
         slot: Slot,
-        request: Request,
+        request: &Request,
     ) -> Result<Classification, ClassifyError> {
-        let mut fate = Fate { metrics: &self.resources.metrics, outcome: Outcome::Abandoned };
-        let result = self.steps(bytes, slot, request).await;
+        let mut fate = Fate::of_one_image(&self.resources.metrics);
+        let steps = self.steps((image, slot), request, &mut fate);
+        let result = timeout_at(request.deadline, steps).await;
+        let result = result.unwrap_or(Err(ClassifyError::Expired));
         fate.outcome = outcome(&result);
         result
     }
 
     async fn steps(
         &self,
-        bytes: Bytes,
-        slot: Slot,
-        request: Request,
+        (image, slot): (Encoded, Slot),
+        request: &Request,
+        fate: &mut Fate<'_>,
     ) -> Result<Classification, ClassifyError> {
-        let image = ImageHeader::parse(&bytes, self.resources.max_pixels)?;
-        let charge = self.charge(bytes.len(), &image)?;
-        let started = Instant::now();
-        let pixels = self.decode(bytes, image.clone(), charge).await?;
-        let decode = started.elapsed();
-        let answer = slot.submit(pixels, request.deadline).await;
+        let header = ImageHeader::parse(&image.bytes, self.resources.max_pixels)?;
+        let (decoded, decode) = self.decode((image, header.clone()), request, fate).await?;
+        fate.at = None;
+        let answer = slot.submit(decoded, request.deadline).await;
         let answer =
             answer.unwrap_or_else(|_| Err(JobError::Failed("a worker died".to_owned())))?;
         let durations = Durations { decode, queue: answer.queued, inference: answer.inference };
@@ -168,30 +198,29 @@ impl Pipeline {
         let output = &self.model.manifest.output;
         let probabilities = ranking::probabilities(&answer.logits, output.activation);
         let ranked = ranking::top_k(&probabilities, request.top_k);
-        Ok(Classification { ranked, image, durations })
+        Ok(Classification { ranked, image: header, durations })
     }
 
-    fn charge(&self, encoded: usize, image: &ImageHeader) -> Result<Charge, Rejection> {
-        let peak = self.transform.peak_bytes(encoded, image);
-        self.resources.memory.charge(peak).ok_or_else(|| self.out_of_memory())
-    }
-
+    /// Waits for a core, charges what decoding will take at its peak, and decodes.
     async fn decode(
         &self,
-        bytes: Bytes,
-        image: ImageHeader,
-        charge: Charge,
-    ) -> Result<Pixels, ClassifyError> {
+        (image, header): (Encoded, ImageHeader),
+        request: &Request,
+        fate: &mut Fate<'_>,
+    ) -> Result<(Decoded, Duration), ClassifyError> {
+        let waiting = Instant::now();
+        let core = request.lane.core().await;
+        fate.at = Some(Abandonment::Decode);
+        let peak = self.transform.peak_bytes(image.bytes.len(), &header);
+        let charge = self.resources.memory.charge(peak).ok_or_else(|| self.out_of_memory())?;
         let transform = self.transform;
-        let work = move || {
-            let pixels = transform.apply(&bytes, &image);
-            drop(charge);
-            pixels
-        };
-        let pixels = self.resources.pool.run(work).await;
+        let started = Instant::now();
+        let work = move || decode(transform, &image, (&header, charge));
+        let decoded = core.run(work).await;
+        self.queue.observe_decode(started.elapsed());
         // A decoder that panics has met a picture that it cannot read.
         let broken = |_| Err(ImageError::Undecodable { reason: "the decoder gave up".to_owned() });
-        pixels.unwrap_or_else(broken).map_err(Into::into)
+        Ok((decoded.unwrap_or_else(broken)?, waiting.elapsed()))
     }
 
     fn observe(&self, durations: Durations) {
@@ -200,6 +229,17 @@ impl Pipeline {
         metrics.observe_stage(Stage::Queue, durations.queue);
         metrics.observe_stage(Stage::Inference, durations.inference);
     }
+}
+
+/// The encoded image is dropped here: from now on the pixels are all that is held.
+fn decode(
+    transform: Transform,
+    image: &Encoded,
+    (header, mut charge): (&ImageHeader, Charge),
+) -> Result<Decoded, ImageError> {
+    let pixels = transform.apply(&image.bytes, header)?;
+    charge.shrink_to(pixels.bytes().len() as u64);
+    Ok(Decoded { pixels, charge })
 }
 
 fn transform(manifest: &Manifest) -> Transform {
@@ -236,11 +276,22 @@ impl Durations {
 struct Fate<'a> {
     metrics: &'a Metrics,
     outcome: Outcome,
+    /// How far it has come; from the queue on, the workers count for themselves.
+    at: Option<Abandonment>,
+}
+
+impl<'a> Fate<'a> {
+    fn of_one_image(metrics: &'a Metrics) -> Self {
+        Self { metrics, outcome: Outcome::Abandoned, at: Some(Abandonment::Admitted) }
+    }
 }
 
 impl Drop for Fate<'_> {
     fn drop(&mut self) {
         self.metrics.count_image(self.outcome);
+        if let (Outcome::Abandoned, Some(at)) = (self.outcome, self.at) {
+            self.metrics.count_abandoned(at);
+        }
     }
 }
 

@@ -23,6 +23,7 @@ use crate::readiness::{Readiness, State};
 use crate::shutdown::Signals;
 use crate::telemetry::logs::LogLevel;
 use crate::telemetry::metrics::Metrics;
+use crate::vitals::Vitals;
 
 /// How long a scrape or probe that is under way at the end may take.
 const ADMIN_GRACE: Duration = Duration::from_secs(1);
@@ -73,8 +74,9 @@ pub async fn run(config: Config, log_level: LogLevel) -> Result<(), ServeError> 
     let readiness = Readiness::starting();
     let public = bind(config.listen, "public").await?;
     let admin = bind(config.admin_listen, "admin").await?;
-    let (metrics, latch) = (Arc::clone(&resources.metrics), readiness.clone());
-    let state = AdminState { readiness: latch, metrics, log_level };
+    let vitals = Vitals::new(readiness.clone(), resources.pool.clone());
+    let metrics = Arc::clone(&resources.metrics);
+    let state = AdminState { vitals: vitals.clone(), metrics, log_level };
     let admin = Listening::start(admin, api::admin::router(state));
 
     // A signal during the start ends it; there is nothing to drain.
@@ -85,7 +87,9 @@ pub async fn run(config: Config, log_level: LogLevel) -> Result<(), ServeError> 
             return Ok(());
         }
     };
-    let public = Listening::start(public, api::router::public(app(models, &config, &resources)));
+    models.iter().for_each(|model| vitals.watch(model.name(), model.pipeline.queue()));
+    let app = app(models, (&config, &resources), readiness.clone());
+    let public = Listening::start(public, api::router::public(app));
     readiness.advance(State::Ready);
     tracing::info!("ready");
 
@@ -131,12 +135,13 @@ async fn finish(public: Listening, queues: Vec<Queue>, workers: Vec<JoinHandle<(
     join(workers).await;
 }
 
-fn app(models: Models, config: &Config, resources: &Resources) -> App {
+fn app(models: Models, (config, resources): (&Config, &Resources), readiness: Readiness) -> App {
     Arc::new(AppState {
         models,
         limits: Limits { max_body: config.max_body, request_timeout: config.request_timeout },
         memory: resources.memory.clone(),
         metrics: Arc::clone(&resources.metrics),
+        readiness,
     })
 }
 
@@ -189,7 +194,7 @@ fn load_all(config: &Config, resources: &Resources) -> Result<Loaded, ServeError
     for folder in &config.models {
         let loaded = loading::load(&runtime, folder, (&config.inference, resources))?;
         loaded.publish(&resources.metrics);
-        queues.push(loaded.queue);
+        queues.push(loaded.pipeline.queue());
         workers.extend(loaded.workers);
         let model = ServedModel {
             pipeline: loaded.pipeline,

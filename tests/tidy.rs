@@ -5,19 +5,20 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What each part may use of the crate; a part that is not listed may use anything.
-const MAY_USE: [(&str, &[&str]); 12] = [
+const MAY_USE: [(&str, &[&str]); 13] = [
     ("networks", &[]),
     ("ranking", &["model"]),
     ("model", &["networks"]),
     ("preprocess", &["model"]),
     ("inference", &["model"]),
-    ("batching", &["inference", "preprocess", "telemetry"]),
+    ("batching", &["inference", "memory", "preprocess", "telemetry"]),
     ("telemetry", &[]),
     ("readiness", &[]),
     ("shutdown", &[]),
     ("resources", &[]),
     ("memory", &[]),
     ("cpu_pool", &[]),
+    ("vitals", &["batching", "cpu_pool", "readiness", "telemetry"]),
 ];
 
 /// No file of the program is longer.

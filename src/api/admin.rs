@@ -25,20 +25,39 @@ pub fn router(state: AdminState) -> Router {
     router::finish(routes, state.metrics)
 }
 
-async fn live() -> impl IntoResponse {
-    Json(json!({"status": "live"}))
+async fn live(State(admin): State<AdminState>) -> impl IntoResponse {
+    match admin.vitals.hangs() {
+        None => (StatusCode::OK, Json(json!({"status": "live"}))),
+        Some(reason) => {
+            tracing::error!(reason, "the process hangs");
+            let body = json!({"status": "hanging", "reason": reason});
+            (StatusCode::SERVICE_UNAVAILABLE, Json(body))
+        }
+    }
 }
 
+/// A model that has lost some of its workers goes on with the others, and says so; one that has
+/// lost all sends its clients elsewhere.
 async fn ready(State(admin): State<AdminState>) -> impl IntoResponse {
-    let state = admin.readiness.state();
-    let status = match state {
-        readiness::State::Ready => StatusCode::OK,
-        _ => StatusCode::SERVICE_UNAVAILABLE,
-    };
-    (status, Json(json!({"status": state.as_str()})))
+    let state = admin.vitals.state();
+    let workers = admin.vitals.workers();
+    if state != readiness::State::Ready {
+        return (StatusCode::SERVICE_UNAVAILABLE, Json(json!({"status": state.as_str()})));
+    }
+    if let Some(lost) = workers.iter().find(|model| model.working == 0) {
+        let reason = format!("no worker of the model `{}` runs", lost.model);
+        let body = json!({"status": "failing", "reason": reason});
+        return (StatusCode::SERVICE_UNAVAILABLE, Json(body));
+    }
+    let models = workers.iter().map(
+        |model| json!({"name": model.model, "workers": model.working, "of": model.configured}),
+    );
+    let models: Vec<_> = models.collect();
+    (StatusCode::OK, Json(json!({"status": state.as_str(), "models": models})))
 }
 
 async fn metrics(State(admin): State<AdminState>) -> impl IntoResponse {
+    admin.vitals.publish(&admin.metrics);
     ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], admin.metrics.render())
 }
 

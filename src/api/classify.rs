@@ -84,7 +84,7 @@ pub(super) async fn classify(
     let upload = upload::read(&app, (&model.pipeline, deadline), &headers, body).await?;
     let top_k = top_k(parameters.top_k.or(upload.top_k), model.pipeline.model.labels.len())?;
     let read = upload.read;
-    let results = classify_all(&model, upload, Request { top_k, deadline }).await?;
+    let results = classify_all(&model, upload, model.pipeline.request(top_k, deadline)).await?;
     let started = Instant::now();
     let durations = results.iter().flatten().map(|result| result.durations);
     let timing =
@@ -135,10 +135,8 @@ async fn classify_all(
     })?;
     let slots = model.pipeline.admit(count, request.deadline)?;
     let images = upload.images.into_iter().zip(slots);
-    let results =
-        join_all(images.map(|(bytes, slot)| model.pipeline.classify(bytes, slot, request))).await;
-    drop(upload.charge);
-    Ok(results)
+    let classify = |(image, slot)| model.pipeline.classify(image, slot, &request);
+    Ok(join_all(images.map(classify)).await)
 }
 
 /// The only image's error is the request's; among several it stands in its place.

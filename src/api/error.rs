@@ -14,6 +14,9 @@ use crate::pipeline::ClassifyError;
 use crate::preprocess::ImageError;
 use crate::telemetry::metrics::Reason;
 
+/// The share of a predicted time that a client's return is spread over, and at least a second.
+const JITTER: f64 = 0.25;
+
 /// Characters; a client's own text may stand in a detail, but not a picture.
 const LONGEST_DETAIL: usize = 300;
 
@@ -149,15 +152,19 @@ impl ApiError {
         let kind = HeaderValue::from_static("application/problem+json");
         let mut response = (self.status(), [(CONTENT_TYPE, kind)], body).into_response();
         if let Some(wait) = self.retry_after() {
-            // Whole seconds, rounded up, and never "at once".
-            let seconds = wait.as_secs_f64().ceil().max(1.0);
-            let value = HeaderValue::from_str(&format!("{seconds:.0}"));
-            if let Ok(value) = value {
-                response.headers_mut().insert(RETRY_AFTER, value);
-            }
+            let seconds = HeaderValue::from(spread(wait, fastrand::f64()));
+            response.headers_mut().insert(RETRY_AFTER, seconds);
         }
         response
     }
+}
+
+/// Whole seconds, rounded up and never "at once", and spread by `luck`, from 0 to 1, so that those
+/// who were refused together do not come back together.
+fn spread(wait: Duration, luck: f64) -> u64 {
+    let jitter = wait.mul_f64(JITTER).max(Duration::from_secs(1)).mul_f64(luck);
+    let whole = |duration: Duration| duration.as_secs() + u64::from(duration.subsec_nanos() > 0);
+    whole(wait + jitter).max(1)
 }
 
 fn classify_kind(error: &ClassifyError) -> (StatusCode, &'static str, &'static str) {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use futures_util::FutureExt as _;
 use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
@@ -23,6 +24,13 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// Connections of one listener at a time; the next wait in the system's queue. Below the usual
 /// limit of 1024 descriptors, so that a crowd at one listener leaves some for the other.
 const MAX_CONNECTIONS: usize = 900;
+
+/// Requests of one HTTP/2 connection at a time; the next wait for one of them to end.
+const MAX_STREAMS: u32 = 128;
+
+/// Bytes of a request's head, and of what is buffered of its body: the body is read no faster than
+/// it is charged to the memory budget.
+const MAX_HEAD: u32 = 64 << 10;
 
 /// After an accept that failed for want of file descriptors, some may be free again.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -45,7 +53,10 @@ pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToke
             }
         }
     }
-    // No new connection is taken while the open ones finish.
+    // Who has connected before the end is still answered; then no new connection is taken.
+    while let Some(Ok(accepted)) = accept(&listener, &places).now_or_never() {
+        spawn(&builder, accepted, router.clone(), &connections);
+    }
     drop(listener);
     connections.shutdown().await;
 }
@@ -62,8 +73,18 @@ async fn accept(
 
 fn builder() -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
-    builder.http2().timer(TokioTimer::new()).keep_alive_interval(HEAD_TIMEOUT);
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(MAX_HEAD as usize);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(HEAD_TIMEOUT)
+        .keep_alive_timeout(HEAD_TIMEOUT)
+        .max_concurrent_streams(MAX_STREAMS)
+        .max_header_list_size(MAX_HEAD);
     builder
 }
 

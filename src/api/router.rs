@@ -4,8 +4,10 @@ use std::any::Any;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::http::{Method, Uri};
-use axum::middleware;
+use axum::extract::{Request, State};
+use axum::http::header::CONNECTION;
+use axum::http::{HeaderValue, Method, Uri, Version};
+use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use tower_http::catch_panic::CatchPanicLayer;
@@ -13,6 +15,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use super::error::ApiError;
 use super::observe::observe;
 use super::{App, classify, document, models};
+use crate::readiness::{self, Readiness};
 use crate::telemetry::metrics::Metrics;
 
 /// The public listener's paths.
@@ -21,9 +24,24 @@ pub fn public(app: App) -> Router {
     let routes = Router::new()
         .route("/classify", post(classify::classify))
         .route("/models", get(models::list))
-        .route("/openapi.yaml", get(document::serve))
-        .with_state(app);
-    finish(routes, metrics)
+        .route("/openapi.yaml", get(document::serve));
+    let farewell = middleware::from_fn_with_state(app.readiness.clone(), say_farewell);
+    finish(routes.with_state(app), metrics).layer(farewell)
+}
+
+/// While the process drains, tells clients not to send their next request on this connection, so
+/// that none is under way when it closes. HTTP/2 has a frame for that, which the listener sends.
+async fn say_farewell(
+    State(readiness): State<Readiness>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let version = request.version();
+    let mut response = next.run(request).await;
+    if version <= Version::HTTP_11 && readiness.state() == readiness::State::Draining {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
 }
 
 /// Errors for all other paths and methods, and what stands around every handler.

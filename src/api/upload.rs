@@ -1,5 +1,6 @@
 //! From a request's body to the images in it.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
@@ -8,7 +9,7 @@ use axum::http::{HeaderMap, HeaderValue};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use bytes::{Bytes, BytesMut};
-use futures_util::{StreamExt as _, stream};
+use futures_util::{FutureExt as _, StreamExt as _, stream};
 use multer::{Field, Multipart};
 use serde::Deserialize;
 use tokio::time::{Instant as Deadline, timeout, timeout_at};
@@ -17,19 +18,21 @@ use utoipa::ToSchema;
 use super::AppState;
 use super::error::ApiError;
 use crate::memory::Charge;
-use crate::pipeline::Pipeline;
+use crate::pipeline::{ClassifyError, Encoded, Pipeline};
 use crate::telemetry::metrics::Stage;
 
 /// Bytes that are allocated on a client's announcement.
 const FIRST_ALLOCATION: usize = 1 << 20;
 
-/// The images of a request, and the memory that they hold.
+/// The images of a request.
 pub(super) struct Upload {
-    pub(super) images: Vec<Bytes>,
+    pub(super) images: Vec<Encoded>,
     pub(super) top_k: Option<usize>,
     pub(super) read: Duration,
-    pub(super) charge: Charge,
 }
+
+/// A body that is taken apart: the images in it, and `top_k` where it says one.
+type Parts = (Vec<Bytes>, Option<usize>);
 
 /// A request's images as JSON.
 #[derive(Deserialize, ToSchema)]
@@ -97,15 +100,43 @@ pub(super) async fn read(
         .map_err(|_| ApiError::BodyTimeout)??;
     let read = started.elapsed();
     app.metrics.observe_stage(Stage::Read, read);
-    let (images, top_k) = match form {
-        Form::Raw => (vec![body], None),
-        Form::Json => from_json(&body)?,
-        Form::Multipart { boundary } => (from_multipart(body, boundary).await?, None),
-    };
+    let parsing = take_apart((form, body), charge, pipeline);
+    let ((images, top_k), charge) =
+        timeout_at(deadline, parsing).await.map_err(|_| ClassifyError::Expired)??;
     if images.iter().all(Bytes::is_empty) {
         return Err(ApiError::InvalidRequest("there is no image in the request".to_owned()));
     }
-    Ok(Upload { images, top_k, read, charge })
+    let charge = Arc::new(charge);
+    let encoded = |bytes| Encoded { bytes, charge: Arc::clone(&charge) };
+    Ok(Upload { images: images.into_iter().map(encoded).collect(), top_k, read })
+}
+
+/// Finds the images in a body. What is more than handing it on computes, on the pool; the copies
+/// that it makes are charged before.
+async fn take_apart(
+    (form, body): (Form, Bytes),
+    mut charge: Charge,
+    pipeline: &Pipeline,
+) -> Result<(Parts, Charge), ApiError> {
+    let length = body.len() as u64;
+    // JSON becomes strings, and those become bytes; the parts of a form share one copy.
+    let copies = match form {
+        Form::Raw => return Ok(((vec![body], None), charge)),
+        Form::Json => 2 * length,
+        Form::Multipart { .. } => length,
+    };
+    if !charge.grow(copies) {
+        return Err(pipeline.out_of_memory().into());
+    }
+    let core = pipeline.pool().lane().core().await;
+    let parse = move || match form {
+        Form::Raw => Ok((vec![body], None)),
+        Form::Json => from_json(&body),
+        Form::Multipart { boundary } => from_multipart(body, boundary),
+    };
+    let parts = core.run(parse).await.unwrap_or(Err(ApiError::Internal))?;
+    charge.shrink_to(length);
+    Ok((parts, charge))
 }
 
 impl Form {
@@ -135,6 +166,10 @@ fn check_unread(
     pipeline.check(deadline)?;
     let form = Form::of(headers)?;
     within_limit(app, headers)?;
+    // Only compared: what a client announces is not charged before it has come.
+    if declared_length(headers).is_some_and(|length| length as u64 > app.memory.left()) {
+        return Err(pipeline.out_of_memory().into());
+    }
     Ok(form)
 }
 
@@ -183,7 +218,7 @@ fn declared_length(headers: &HeaderMap) -> Option<usize> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-fn from_json(body: &[u8]) -> Result<(Vec<Bytes>, Option<usize>), ApiError> {
+fn from_json(body: &[u8]) -> Result<Parts, ApiError> {
     let invalid = |detail: String| ApiError::InvalidRequest(detail);
     // A derived reader would also take an array in the order of the fields.
     if body.trim_ascii_start().first() == Some(&b'[') {
@@ -208,7 +243,13 @@ fn from_json(body: &[u8]) -> Result<(Vec<Bytes>, Option<usize>), ApiError> {
     Ok((texts.iter().enumerate().map(decode).collect::<Result<_, _>>()?, upload.top_k))
 }
 
-async fn from_multipart(body: Bytes, boundary: String) -> Result<Vec<Bytes>, ApiError> {
+fn from_multipart(body: Bytes, boundary: String) -> Result<Parts, ApiError> {
+    // The whole body is there, so that nothing is waited for.
+    let parts = all_parts(body, boundary).now_or_never();
+    Ok((parts.unwrap_or(Err(ApiError::Internal))?, None))
+}
+
+async fn all_parts(body: Bytes, boundary: String) -> Result<Vec<Bytes>, ApiError> {
     let invalid = |cause: multer::Error| {
         ApiError::InvalidRequest(format!("the multipart body is broken: {cause}"))
     };

@@ -1,24 +1,43 @@
-//! The images that wait and what is decided about them: no thread, no lock, no clock of its own.
+//! What is admitted and what runs next: decisions, without a thread, a lock or a clock.
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::Gathering;
+use super::arrivals::Arrivals;
 use super::cost_model::CostModel;
-use super::job::{Job, JobError};
-use super::queue::Rejection;
-use crate::telemetry::metrics::Reason;
+use super::forecast::{Calibration, MeanDuration, Outlook};
+use super::job::Job;
+use super::line::{Line, Turn};
 
-/// What is waiting, what was admitted, and what batches cost.
+mod admission;
+mod workers;
+
+#[cfg(test)]
+mod simulation;
+#[cfg(test)]
+mod tests;
+
+use workers::Workers;
+
+/// So much of the throughput is given up, at most, for a deadline that a full batch would miss.
+const DEADLINE_SHARE: f64 = 0.1;
+
+/// What is in line, what runs, and what that has cost.
 pub struct Backlog {
     gathering: Gathering,
-    waiting: VecDeque<Job>,
-    admitted: usize,
+    line: Line,
+    /// Images that workers have taken and not yet answered.
+    taken: usize,
+    workers: Workers,
+    /// Images in a batch, at most: lower than configured where the device's memory asks for it.
+    limit: usize,
     closed: bool,
-    /// Learned from every batch that ran.
-    pub cost: CostModel,
+    cost: CostModel,
+    decode: MeanDuration,
+    calibration: Calibration,
+    arrivals: Arrivals,
 }
 
 /// What a free worker is to do.
@@ -33,69 +52,78 @@ pub enum Next {
     Stop,
 }
 
+/// A place in line and what was said of it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Promise {
+    pub(super) turn: Turn,
+    pub(super) made: Instant,
+    /// From then on, without allowance for error.
+    pub(super) forecast: Duration,
+}
+
+/// How busy one model's workers are.
+#[derive(Clone, Copy, Debug)]
+pub struct Load {
+    /// Images that arrive in a second, refused ones included.
+    pub arriving: f64,
+    /// Images per second that all workers sustain together; 0 while unknown.
+    pub capacity: f64,
+    /// Workers whose engine works.
+    pub workers: usize,
+    /// For how long work has waited without any being done.
+    pub stalled: Duration,
+}
+
 impl Backlog {
     /// Nothing waits, nothing is known.
     #[must_use]
-    pub fn new(gathering: Gathering) -> Self {
-        let (waiting, cost) = (VecDeque::new(), CostModel::default());
-        Self { gathering, waiting, admitted: 0, closed: false, cost }
-    }
-
-    /// Takes `images` places, all or none.
-    ///
-    /// # Errors
-    ///
-    /// As [`Backlog::check`].
-    pub fn reserve(&mut self, images: usize, until_deadline: Duration) -> Result<(), Rejection> {
-        self.check(images, until_deadline)?;
-        self.admitted += images;
-        Ok(())
-    }
-
-    /// Says whether `images` places could be taken now.
-    ///
-    /// # Errors
-    ///
-    /// When the places are not there, the deadline is out of reach, or the queue is closed.
-    pub fn check(&self, images: usize, until_deadline: Duration) -> Result<(), Rejection> {
-        if self.closed {
-            return Err(self.rejection(Reason::Draining));
+    pub fn new(gathering: Gathering, now: Instant) -> Self {
+        let cost = match gathering.sizes {
+            super::BatchSizes::Any { .. } => CostModel::default(),
+            super::BatchSizes::Some(_) => CostModel::of_few_sizes(),
+        };
+        Self {
+            line: Line::default(),
+            taken: 0,
+            workers: Workers::new(gathering.workers, now),
+            limit: gathering.sizes.limit().get(),
+            closed: false,
+            cost,
+            decode: MeanDuration::default(),
+            calibration: Calibration::default(),
+            arrivals: Arrivals::since(now),
+            gathering,
         }
-        if self.admitted + images > self.gathering.queue_capacity.get() {
-            return Err(self.rejection(Reason::QueueFull));
-        }
-        if self.time_to_drain(self.admitted + images) > until_deadline {
-            return Err(self.rejection(Reason::Deadline));
-        }
-        Ok(())
     }
 
-    /// A refusal that says when what was admitted will be through.
-    #[must_use]
-    pub fn rejection(&self, reason: Reason) -> Rejection {
-        Rejection { reason, retry_after: self.time_to_drain(self.admitted) }
-    }
-
-    /// Gives one place back.
-    pub fn release(&mut self) {
-        self.admitted -= 1;
+    /// Gives one place back, whatever became of its image.
+    pub(super) fn release(&mut self, turn: Turn) {
+        if !self.line.leave(turn) {
+            self.taken -= 1;
+        }
     }
 
     /// Images admitted and not yet answered.
     #[must_use]
     pub fn admitted(&self) -> usize {
-        self.admitted
+        self.line.len() + self.taken
     }
 
     /// Images that wait for a worker.
     #[must_use]
     pub fn waiting(&self) -> usize {
-        self.waiting.len()
+        self.line.ready()
     }
 
-    /// Puts an image at the end.
-    pub fn push(&mut self, job: Job) {
-        self.waiting.push_back(job);
+    /// Puts a decoded image in its place, which it may have left for a worker before.
+    pub(super) fn push(&mut self, job: Job, now: Instant) {
+        if self.line.ready() == 0 {
+            self.workers.work_begins(now);
+        }
+        let turn = job.turn();
+        // A place is in line from its reservation on; a job that a worker gives back was taken.
+        self.taken -= usize::from(!self.line.leave(turn));
+        self.line.put(turn, job);
     }
 
     /// Admits nothing more.
@@ -103,196 +131,158 @@ impl Backlog {
         self.closed = true;
     }
 
-    /// Decides for a worker that is free.
-    pub fn next(&mut self, now: Instant) -> Next {
-        let Some(oldest) = self.waiting.front() else {
-            return if self.closed && self.admitted == 0 {
-                Next::Stop
-            } else {
-                Next::WaitForArrival
-            };
-        };
-        let patience = oldest.submitted + self.patience();
-        if !self.closed && now < patience && self.waiting.len() < self.gathering.max_batch.get() {
-            return Next::WaitUntil(patience);
-        }
-        let count = self.waiting.len().min(self.gathering.max_batch.get());
-        Next::Run(self.waiting.drain(..count).collect())
+    /// Whether nothing is left to be done, now or later.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.closed && self.admitted() == 0
     }
 
-    /// Removes what nobody waits for and what came too late; the late ones are told so.
+    /// Decides for a worker that is free.
+    pub fn next(&mut self, worker: usize, now: Instant) -> Next {
+        self.workers.free(worker, now);
+        if self.line.ready() == 0 {
+            return if self.is_over() { Next::Stop } else { Next::WaitForArrival };
+        }
+        let images = self.batch_size(now);
+        if let Some(time) = self.worth_waiting(images, now) {
+            return Next::WaitUntil(time);
+        }
+        let jobs = self.line.take(images, |_| true);
+        self.taken += jobs.len();
+        self.workers.busy(worker, now, self.predict(jobs.len()));
+        Next::Run(jobs)
+    }
+
+    /// Removes what nobody waits for and what came too late; who is late is told so.
     pub fn sweep(&mut self, now: Instant) -> Vec<Job> {
         let dead = |job: &Job| job.is_abandoned() || job.deadline <= now;
-        if !self.waiting.iter().any(dead) {
-            return Vec::new();
+        let gone = self.line.take(usize::MAX, dead);
+        self.taken += gone.len();
+        for late in gone.iter().filter(|job| job.deadline <= now) {
+            self.observe_job(late, now);
         }
-        let (gone, kept) = self.waiting.drain(..).partition::<Vec<Job>, _>(dead);
-        self.waiting = kept.into();
         gone
     }
 
-    /// Images per second that all workers sustain together; 0 while unknown.
+    /// Learns from a batch that ran.
+    pub fn observe(&mut self, images: usize, took: Duration) {
+        self.cost.observe(self.gathering.sizes.slots(images), took);
+    }
+
+    /// Learns how far the forecast for an image was off.
+    pub(super) fn observe_job(&mut self, job: &Job, now: Instant) {
+        let promise = job.promise();
+        self.calibration.observe(promise.forecast, now.saturating_duration_since(promise.made));
+    }
+
+    /// Learns what decoding an image takes, waiting for a core left out.
+    pub fn observe_decode(&mut self, took: Duration) {
+        self.decode.observe(took);
+    }
+
+    /// Lowers the batch limit; `false` where it is no higher already.
+    pub fn lower_limit(&mut self, images: usize) -> bool {
+        let lower = images < self.limit;
+        self.limit = self.limit.min(images);
+        lower
+    }
+
+    /// A worker's engine has failed for good, or works again.
+    pub fn set_working(&mut self, worker: usize, works: bool, now: Instant) {
+        self.workers.set_working(worker, works, now);
+    }
+
+    /// How busy the workers are.
     #[must_use]
-    pub fn capacity(&self) -> f64 {
-        let workers = self.gathering.workers.get();
-        self.cost.throughput(self.gathering.max_batch.get()) * into_f64(workers)
-    }
-
-    /// How long an image may wait for others: not at all unless a larger batch is cheaper.
-    fn patience(&self) -> Duration {
-        if self.cost.batching_pays() { self.gathering.max_wait } else { Duration::ZERO }
-    }
-
-    /// Until `images` images are through, by what batches have cost so far.
-    fn time_to_drain(&self, images: usize) -> Duration {
-        let capacity = self.capacity();
-        if images == 0 || capacity <= 0.0 {
-            return Duration::ZERO;
+    pub fn load(&self, now: Instant) -> Load {
+        Load {
+            arriving: self.arrivals.per_second(now),
+            capacity: self.capacity(),
+            workers: self.workers.working(),
+            stalled: self.workers.stalled(self.line.ready() > 0, now),
         }
-        let one_batch = self.cost.predict(images.min(self.gathering.max_batch.get()));
-        one_batch.max(Duration::from_secs_f64(into_f64(images) / capacity))
     }
-}
 
-/// Tells the late ones; the abandoned have nobody to tell.
-pub(super) fn dismiss(gone: Vec<Job>) {
-    for job in gone {
-        job.answer(Err(JobError::Expired));
+    /// What the largest batch takes, by what is known.
+    #[must_use]
+    pub fn longest_batch(&self) -> Duration {
+        self.predict(self.limit)
+    }
+
+    /// Images per second, by the slower of the two: decoding and inference.
+    fn capacity(&self) -> f64 {
+        let inference = self.throughput(self.limit) * into_f64(self.workers.working());
+        let decode = self.decode.get().as_secs_f64();
+        if decode > 0.0 {
+            inference.min(into_f64(self.gathering.decoders.get()) / decode)
+        } else {
+            inference
+        }
+    }
+
+    /// Images per second of one worker with batches of `images`, padding not counted.
+    fn throughput(&self, images: usize) -> f64 {
+        let slots = self.gathering.sizes.slots(images);
+        self.cost.throughput(slots) * into_f64(images) / into_f64(slots.max(1))
+    }
+
+    fn predict(&self, images: usize) -> Duration {
+        self.cost.predict(self.gathering.sizes.slots(images))
+    }
+
+    fn outlook(&self, images: usize, now: Instant) -> Outlook {
+        Outlook {
+            lead: self.workers.lead(now),
+            decode: self.decode.get(),
+            batch: self.predict(images.min(self.limit)),
+            limit: self.limit,
+            capacity: self.capacity(),
+        }
+    }
+
+    /// How many of those that wait to run at once.
+    fn batch_size(&self, now: Instant) -> usize {
+        let available = self.line.ready().min(self.limit);
+        let images = self.gathering.sizes.best(available, |slots| self.cost.predict(slots));
+        let in_time = self.in_time(images, now);
+        let kept = (1.0 - DEADLINE_SHARE) * self.throughput(images);
+        if self.throughput(in_time) >= kept { in_time } else { images }
+    }
+
+    /// The most images, in their order, whose batch is through before the deadline of each that
+    /// could be met at all.
+    fn in_time(&self, images: usize, now: Instant) -> usize {
+        let alone = now + self.predict(1);
+        let mut earliest: Option<Instant> = None;
+        for (count, job) in self.line.jobs().take(images).enumerate() {
+            let met = Some(job.deadline).filter(|deadline| *deadline >= alone);
+            earliest = earliest.into_iter().chain(met).min();
+            if count > 0 && earliest.is_some_and(|by| now + self.predict(count + 1) > by) {
+                return count;
+            }
+        }
+        images
+    }
+
+    /// Until when to wait for a larger batch: where batches of the present size do not keep up
+    /// with what arrives, a larger one is cheaper per image, and every deadline still holds.
+    fn worth_waiting(&self, images: usize, now: Instant) -> Option<Instant> {
+        let all = images == self.line.ready() && images < self.limit;
+        if self.closed || !all || !self.cost.batching_pays() {
+            return None;
+        }
+        let sustained = self.throughput(images) * into_f64(self.workers.working());
+        if self.arrivals.per_second(now) <= sustained {
+            return None;
+        }
+        let oldest = self.line.jobs().map(|job| job.submitted).min()?;
+        let urgent = self.line.jobs().map(|job| job.deadline).min()?;
+        let latest = urgent.checked_sub(self.longest_batch()).unwrap_or(now);
+        Some(latest.min(oldest + self.gathering.max_wait)).filter(|time| *time > now)
     }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts of images are far below 2^52")]
 pub(super) fn into_f64(count: usize) -> f64 {
     count as f64
-}
-
-#[cfg(test)]
-mod tests {
-    use std::num::NonZeroUsize;
-    use std::sync::Arc;
-
-    use tokio::sync::oneshot;
-
-    use super::*;
-    use crate::batching::job::Answer;
-    use crate::batching::queue::Slot;
-    use crate::batching::{Collector, Queue, pair};
-    use crate::preprocess::Pixels;
-    use crate::telemetry::metrics::Metrics;
-
-    const WAIT: Duration = Duration::from_millis(5);
-    const LONG: Duration = Duration::from_mins(1);
-
-    type Reply = oneshot::Receiver<Result<Answer, JobError>>;
-
-    fn count(number: usize) -> NonZeroUsize {
-        NonZeroUsize::new(number).unwrap()
-    }
-
-    fn queue(queue_capacity: usize) -> (Queue, Collector) {
-        let (max_batch, workers) = (count(4), count(1));
-        let queue_capacity = count(queue_capacity);
-        let gathering = Gathering { queue_capacity, max_batch, max_wait: WAIT, workers };
-        pair(gathering, Arc::new(Metrics::new()))
-    }
-
-    fn reserve(queue: &Queue, images: usize, within: Duration) -> Result<Vec<Slot>, Rejection> {
-        queue.reserve(count(images), Instant::now() + within)
-    }
-
-    fn submit(queue: &Queue, images: usize, within: Duration) -> Vec<Reply> {
-        let deadline = Instant::now() + within;
-        let slots = reserve(queue, images, within).unwrap();
-        slots.into_iter().map(|slot| slot.submit(Pixels::black(1, 1), deadline)).collect()
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn places_are_taken_all_or_none_and_given_back() {
-        let (queue, _collector) = queue(4);
-        let three = reserve(&queue, 3, LONG).unwrap();
-        assert_eq!(reserve(&queue, 2, LONG).err().unwrap().reason, Reason::QueueFull);
-        assert!(reserve(&queue, 1, LONG).is_ok(), "the refused two took nothing");
-        drop(three);
-        assert!(reserve(&queue, 4, LONG).is_ok());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_deadline_out_of_reach_is_refused_with_the_time_to_drain() {
-        let (queue, collector) = queue(64);
-        collector.observe(1, Duration::from_millis(100));
-        let _backlog = reserve(&queue, 10, LONG).unwrap();
-        let refused = reserve(&queue, 1, Duration::from_millis(1050)).err().unwrap();
-        assert_eq!(refused.reason, Reason::Deadline);
-        assert_eq!(refused.retry_after, Duration::from_secs(1));
-        assert!(reserve(&queue, 1, Duration::from_millis(1150)).is_ok());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn nothing_is_refused_for_its_deadline_while_nothing_is_known() {
-        let (queue, _collector) = queue(64);
-        assert!(reserve(&queue, 64, Duration::from_millis(1)).is_ok());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_free_worker_takes_what_waits_oldest_first() {
-        let (queue, collector) = queue(64);
-        let mut replies = submit(&queue, 6, LONG);
-        assert_eq!(collector.next_batch().unwrap().len(), 4);
-        assert!(
-            replies[0].try_recv().is_err_and(|error| error == oneshot::error::TryRecvError::Closed)
-        );
-        assert!(
-            replies[4].try_recv().is_err_and(|error| error == oneshot::error::TryRecvError::Empty)
-        );
-        assert_eq!(collector.next_batch().unwrap().len(), 2);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn an_image_waits_for_others_where_a_larger_batch_is_cheaper() {
-        let (queue, collector) = queue(64);
-        for (images, milliseconds) in [(1, 10), (4, 12)] {
-            collector.observe(images, Duration::from_millis(milliseconds));
-        }
-        let _first = submit(&queue, 1, LONG);
-        let now = Instant::now();
-        assert!(matches!(collector.decide(now), Next::WaitUntil(time) if time == now + WAIT));
-        assert!(matches!(collector.decide(now + WAIT), Next::Run(jobs) if jobs.len() == 1));
-        let _four = submit(&queue, 4, LONG);
-        assert!(
-            matches!(collector.decide(now), Next::Run(jobs) if jobs.len() == 4),
-            "a full batch"
-        );
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn no_image_waits_where_a_larger_batch_costs_as_much_per_image() {
-        let (queue, collector) = queue(64);
-        for images in [1, 4] {
-            collector.observe(images, Duration::from_millis(10 * images as u64));
-        }
-        let _one = submit(&queue, 1, LONG);
-        assert!(matches!(collector.decide(Instant::now()), Next::Run(jobs) if jobs.len() == 1));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn the_late_are_told_and_the_abandoned_are_dropped() {
-        let (queue, collector) = queue(64);
-        let mut late = submit(&queue, 1, WAIT);
-        drop(submit(&queue, 1, LONG));
-        let _kept = submit(&queue, 1, LONG);
-        tokio::time::advance(WAIT).await;
-        assert_eq!(collector.next_batch().unwrap().len(), 1);
-        assert!(matches!(late.pop().unwrap().await, Ok(Err(JobError::Expired))));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn workers_stop_when_a_closed_queue_has_given_its_last_answer() {
-        let (queue, collector) = queue(64);
-        let slots = reserve(&queue, 1, LONG).unwrap();
-        queue.close();
-        assert_eq!(reserve(&queue, 1, LONG).err().unwrap().reason, Reason::Draining);
-        assert!(matches!(collector.decide(Instant::now()), Next::WaitForArrival));
-        drop(slots);
-        assert!(collector.next_batch().is_none());
-    }
 }

@@ -1,62 +1,148 @@
 //! The workers' end of the queue: blocks until there is a batch to run.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::Shared;
-use super::backlog::{self, Next};
-use super::job::Job;
+use super::backlog::{Backlog, Next};
+use super::job::{Job, JobError};
 use super::queue::gauge;
+use super::{BatchSizes, Shared};
+use crate::telemetry::metrics::Abandonment;
 
-/// Forms batches for workers. Clones take from the same queue.
-#[derive(Clone)]
+/// Forms batches for one worker.
 pub struct Collector {
     shared: Arc<Shared>,
+    worker: usize,
 }
 
 impl Collector {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared }
+        Self { shared, worker: 0 }
     }
 
-    /// The next batch, oldest first; `None` when the queue is closed and empty.
+    /// The same queue for another worker, counted from 0 and below the number of workers.
+    #[must_use]
+    pub fn for_worker(&self, worker: usize) -> Self {
+        Self { shared: Arc::clone(&self.shared), worker }
+    }
+
+    /// The batches that are asked for.
+    #[must_use]
+    pub fn sizes(&self) -> &BatchSizes {
+        &self.shared.gathering.sizes
+    }
+
+    /// The next batch, in the order of service; `None` when the queue is closed and empty.
     #[must_use]
     pub fn next_batch(&self) -> Option<Vec<Job>> {
         loop {
             let now = Instant::now();
-            // Not under the lock below: dropping a job gives its place back, which takes it.
-            let gone = self.shared.lock().sweep(now);
-            backlog::dismiss(gone);
-            let mut waiting = self.shared.lock();
-            let next = waiting.next(now);
-            self.shared.metrics.queue_images.set(gauge(waiting.waiting()));
-            match next {
-                Next::Run(jobs) => return Some(jobs),
+            self.sweep(now);
+            let mut backlog = self.shared.lock();
+            match backlog.next(self.worker, now) {
+                Next::Run(jobs) => {
+                    self.shared.metrics.queue_images.sub(gauge(jobs.len()));
+                    return Some(jobs);
+                }
                 Next::Stop => return None,
                 Next::WaitForArrival => {
-                    drop(self.shared.arrived.wait(waiting).unwrap_or_else(PoisonError::into_inner));
+                    drop(self.shared.arrived.wait(backlog).unwrap_or_else(PoisonError::into_inner));
                 }
                 Next::WaitUntil(time) => {
-                    let wait = time.saturating_duration_since(now);
-                    let waited = self.shared.arrived.wait_timeout(waiting, wait);
-                    drop(waited.unwrap_or_else(PoisonError::into_inner));
+                    self.wait(backlog, time.saturating_duration_since(now));
                 }
             }
         }
     }
 
-    /// What a worker that is free at this time is to do.
-    #[cfg(test)]
-    pub(super) fn decide(&self, now: Instant) -> Next {
-        self.shared.lock().next(now)
+    /// Dismisses what nobody waits for and what came too late; the late ones are told so.
+    fn sweep(&self, now: Instant) {
+        // Not answered under the lock: dropping a job gives its place back, which takes it.
+        let gone = self.shared.lock().sweep(now);
+        self.shared.metrics.queue_images.sub(gauge(gone.len()));
+        for job in gone {
+            if job.deadline > now {
+                self.shared.metrics.count_abandoned(Abandonment::Queue);
+            }
+            job.answer(Err(JobError::Expired));
+        }
     }
 
-    /// Teaches the cost model.
+    /// Teaches the cost model a batch that ran while nobody waited.
     pub fn observe(&self, images: usize, took: Duration) {
+        self.shared.lock().observe(images, took);
+    }
+
+    /// Teaches the cost model, and how good the forecasts for these images were.
+    pub(super) fn observe_batch(&self, jobs: &[Job], took: Duration) {
+        let now = Instant::now();
         let mut backlog = self.shared.lock();
-        backlog.cost.observe(images, took);
-        self.shared.metrics.capacity.set(backlog.capacity());
+        backlog.observe(jobs.len(), took);
+        for job in jobs {
+            backlog.observe_job(job, now);
+        }
+        drop(backlog);
+        let ran_for_nobody = jobs.iter().filter(|job| job.is_abandoned() && job.deadline > now);
+        for _ in ran_for_nobody {
+            self.shared.metrics.count_abandoned(Abandonment::Batch);
+        }
+    }
+
+    /// Lowers the batch limit, for a device whose memory a larger batch does not fit.
+    pub(super) fn lower_limit(&self, images: usize) {
+        if self.shared.lock().lower_limit(images) {
+            self.shared.metrics.batch_limit_lowered.inc();
+            tracing::warn!(limit = images, "the device's memory is too small: smaller batches");
+        }
+    }
+
+    /// Puts images back into their places in line.
+    pub(super) fn give_back(&self, jobs: Vec<Job>) {
+        let now = Instant::now();
+        self.shared.metrics.queue_images.add(gauge(jobs.len()));
+        let mut backlog = self.shared.lock();
+        for job in jobs {
+            backlog.push(job, now);
+        }
+        drop(backlog);
+        self.shared.arrived.notify_all();
+    }
+
+    /// Says whether this worker's engine works.
+    pub(super) fn set_working(&self, works: bool) {
+        self.shared.lock().set_working(self.worker, works, Instant::now());
+        self.shared.metrics.workers.add(if works { 1 } else { -1 });
+    }
+
+    /// Waits before the next attempt to work, dismissing what comes to be late; `false` when the
+    /// queue is closed and empty.
+    pub(super) fn pause(&self, pause: Duration) -> bool {
+        let end = Instant::now() + pause;
+        loop {
+            let now = Instant::now();
+            self.sweep(now);
+            let backlog = self.shared.lock();
+            if backlog.is_over() {
+                return false;
+            }
+            if now >= end {
+                return true;
+            }
+            self.wait(backlog, end - now);
+        }
+    }
+
+    fn wait(&self, backlog: MutexGuard<'_, Backlog>, longest: Duration) {
+        let waited = self.shared.arrived.wait_timeout(backlog, longest);
+        drop(waited.unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// What this worker, free at this time, is to do.
+    #[cfg(test)]
+    pub(super) fn decide(&self, now: Instant) -> Next {
+        self.sweep(now);
+        self.shared.lock().next(self.worker, now)
     }
 }

@@ -1,5 +1,6 @@
 //! What a batch costs: `t(n) = a + b·n`, learned from the batches that ran.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::backlog::into_f64;
@@ -11,58 +12,97 @@ const MEMORY: f64 = 0.98;
 /// does not spoil the model, a lasting change is learned within some batches.
 const SURPRISE: f64 = 3.0;
 
+/// The weight of the latest batch of one size: more than on the line, which every size teaches.
+const PER_SIZE: f64 = 0.2;
+
 /// Below this share of a batch's time the fixed cost is not worth waiting for.
 const FIXED_SHARE: f64 = 0.2;
 
-/// Exponentially weighted least squares of seconds over images.
+/// The line through all batches, and where batches are padded to a few sizes, what each of those
+/// has cost: a device's time is not quite a line, and the sizes are few enough to know.
 #[derive(Clone, Debug, Default)]
 pub struct CostModel {
+    line: Line,
+    /// Seconds by slots; empty where batches are not padded.
+    by_slots: Option<BTreeMap<usize, f64>>,
+}
+
+/// Exponentially weighted least squares of seconds over slots.
+#[derive(Clone, Debug, Default)]
+struct Line {
     weight: f64,
-    images: f64,
+    slots: f64,
     seconds: f64,
-    images_squared: f64,
-    images_times_seconds: f64,
+    slots_squared: f64,
+    slots_times_seconds: f64,
 }
 
 impl CostModel {
-    /// Learns from a batch of `images` images.
-    pub fn observe(&mut self, images: usize, took: Duration) {
-        let (images, seconds) = (into_f64(images), self.plausible(images, took));
-        for sum in [
-            &mut self.weight,
-            &mut self.images,
-            &mut self.seconds,
-            &mut self.images_squared,
-            &mut self.images_times_seconds,
-        ] {
-            *sum *= MEMORY;
+    /// A model for batches that are padded to a few sizes.
+    #[must_use]
+    pub fn of_few_sizes() -> Self {
+        Self { by_slots: Some(BTreeMap::new()), ..Self::default() }
+    }
+
+    /// Learns from a batch of `slots` images, padding included.
+    pub fn observe(&mut self, slots: usize, took: Duration) {
+        let seconds = self.plausible(slots, took);
+        self.line.observe(into_f64(slots), seconds);
+        if let Some(by_slots) = &mut self.by_slots {
+            let known = by_slots.entry(slots).or_insert(seconds);
+            *known += (seconds - *known) * PER_SIZE;
         }
-        self.weight += 1.0;
-        self.images += images;
-        self.seconds += seconds;
-        self.images_squared += images * images;
-        self.images_times_seconds += images * seconds;
     }
 
-    /// Until a batch of `images` images is through; zero while nothing is known.
+    /// Until a batch of `slots` images is through; zero while nothing is known.
     #[must_use]
-    pub fn predict(&self, images: usize) -> Duration {
-        let (fixed, per_image) = self.coefficients();
-        Duration::from_secs_f64(fixed + per_image * into_f64(images))
+    pub fn predict(&self, slots: usize) -> Duration {
+        let known = self.by_slots.as_ref().and_then(|by_slots| by_slots.get(&slots));
+        Duration::from_secs_f64(known.copied().unwrap_or_else(|| self.line.at(into_f64(slots))))
     }
 
-    /// Images per second of one worker with batches of up to `max_batch`; 0 while unknown.
+    /// Images per second of one worker with batches of `slots`; 0 while unknown.
     #[must_use]
-    pub fn throughput(&self, max_batch: usize) -> f64 {
-        let seconds = self.predict(max_batch).as_secs_f64();
-        if seconds > 0.0 { into_f64(max_batch) / seconds } else { 0.0 }
+    pub fn throughput(&self, slots: usize) -> f64 {
+        let seconds = self.predict(slots).as_secs_f64();
+        if seconds > 0.0 { into_f64(slots) / seconds } else { 0.0 }
     }
 
     /// Whether a larger batch is noticeably cheaper per image than a single one.
     #[must_use]
     pub fn batching_pays(&self) -> bool {
-        let (fixed, per_image) = self.coefficients();
+        let (fixed, per_image) = self.line.coefficients();
         fixed > FIXED_SHARE * (fixed + per_image)
+    }
+
+    fn plausible(&self, slots: usize, took: Duration) -> f64 {
+        let predicted = self.predict(slots).as_secs_f64();
+        let seconds = took.as_secs_f64();
+        if predicted > 0.0 { seconds.min(SURPRISE * predicted) } else { seconds }
+    }
+}
+
+impl Line {
+    fn observe(&mut self, slots: f64, seconds: f64) {
+        for sum in [
+            &mut self.weight,
+            &mut self.slots,
+            &mut self.seconds,
+            &mut self.slots_squared,
+            &mut self.slots_times_seconds,
+        ] {
+            *sum *= MEMORY;
+        }
+        self.weight += 1.0;
+        self.slots += slots;
+        self.seconds += seconds;
+        self.slots_squared += slots * slots;
+        self.slots_times_seconds += slots * seconds;
+    }
+
+    fn at(&self, slots: f64) -> f64 {
+        let (fixed, per_image) = self.coefficients();
+        fixed + per_image * slots
     }
 
     /// `a` and `b`, in seconds, neither negative.
@@ -70,25 +110,19 @@ impl CostModel {
         if self.weight == 0.0 {
             return (0.0, 0.0);
         }
-        let spread = self.weight * self.images_squared - self.images * self.images;
-        let proportional = (0.0, self.images_times_seconds / self.images_squared);
+        let spread = self.weight * self.slots_squared - self.slots * self.slots;
+        let proportional = (0.0, self.slots_times_seconds / self.slots_squared);
         // Batches of one size only cannot tell the fixed cost from the rest.
-        if spread < 1e-6 * self.weight * self.images_squared {
+        if spread < 1e-6 * self.weight * self.slots_squared {
             return proportional;
         }
-        let slope = (self.weight * self.images_times_seconds - self.images * self.seconds) / spread;
-        let fixed = (self.seconds - slope * self.images) / self.weight;
+        let slope = (self.weight * self.slots_times_seconds - self.slots * self.seconds) / spread;
+        let fixed = (self.seconds - slope * self.slots) / self.weight;
         match (fixed < 0.0, slope < 0.0) {
             (true, _) => proportional,
             (_, true) => (self.seconds / self.weight, 0.0),
             _ => (fixed, slope),
         }
-    }
-
-    fn plausible(&self, images: usize, took: Duration) -> f64 {
-        let predicted = self.predict(images).as_secs_f64();
-        let seconds = took.as_secs_f64();
-        if predicted > 0.0 { seconds.min(SURPRISE * predicted) } else { seconds }
     }
 }
 
@@ -146,5 +180,17 @@ mod tests {
         pairs.extend([(1, 100); 200]);
         let predicted = milliseconds(&learned(&pairs), 1);
         assert!((95.0..=100.0).contains(&predicted), "{predicted}");
+    }
+
+    #[test]
+    fn a_size_that_is_off_the_line_is_known_where_sizes_are_few() {
+        let mut model = CostModel::of_few_sizes();
+        for (slots, milliseconds) in [(1, 10), (2, 11), (4, 40)].repeat(20) {
+            model.observe(slots, Duration::from_millis(milliseconds));
+        }
+        for (slots, due) in [(1, 10.0), (2, 11.0), (4, 40.0)] {
+            assert!((milliseconds(&model, slots) - due).abs() < 0.5, "{slots}");
+        }
+        assert!(milliseconds(&model, 8) > 40.0, "the line says the rest");
     }
 }

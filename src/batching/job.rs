@@ -6,17 +6,30 @@ use thiserror::Error;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use super::backlog::Promise;
+use super::line::Turn;
 use super::queue::Slot;
+use crate::memory::Charge;
 use crate::preprocess::Pixels;
+
+/// A picture in the network's size, and the memory that it holds.
+pub struct Decoded {
+    /// What the network sees.
+    pub pixels: Pixels,
+    /// Given back with the pixels.
+    pub charge: Charge,
+}
 
 /// One image on its way to a worker.
 pub struct Job {
-    /// The picture in the network's size.
-    pub pixels: Pixels,
+    /// The picture.
+    pub image: Decoded,
     /// When the answer is of no use any more.
     pub deadline: Instant,
     /// When it came into the queue.
     pub submitted: Instant,
+    /// Engines that failed for good with this image alone in their batch.
+    pub(super) engines_lost: u32,
     pub(super) reply: oneshot::Sender<Result<Answer, JobError>>,
     /// Given back when the job is dropped, answered or not.
     pub(super) slot: Slot,
@@ -51,11 +64,21 @@ impl Job {
         self.reply.is_closed()
     }
 
+    /// Its turn in the order of service.
+    pub(super) fn turn(&self) -> Turn {
+        self.promise().turn
+    }
+
+    /// What was said of it when it was admitted.
+    pub(super) fn promise(&self) -> Promise {
+        self.slot.promise
+    }
+
     /// Answers; a client that went away in the meantime does not hear it.
     pub fn answer(self, answer: Result<Answer, JobError>) {
-        let Self { reply, slot, .. } = self;
-        // The place is free before the client can send its next image.
-        drop(slot);
+        let Self { image, reply, slot, .. } = self;
+        // The place and the memory are free before the client can send its next image.
+        drop((image, slot));
         let _ = reply.send(answer);
     }
 }

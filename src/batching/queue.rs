@@ -9,8 +9,8 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::Shared;
-use super::job::{Answer, Job, JobError};
-use crate::preprocess::Pixels;
+use super::backlog::{Load, Promise};
+use super::job::{Answer, Decoded, Job, JobError};
 use crate::telemetry::metrics::Reason;
 
 /// Admits images and sends them to the workers. Clones are the same queue.
@@ -22,6 +22,7 @@ pub struct Queue {
 /// A place in the queue, given back when dropped.
 pub struct Slot {
     shared: Arc<Shared>,
+    pub(super) promise: Promise,
 }
 
 /// A request that was refused at the door.
@@ -39,6 +40,7 @@ fn words(reason: Reason) -> &'static str {
     match reason {
         Reason::QueueFull => "as many images are waiting as may wait; try again later",
         Reason::Deadline => "the images that wait would not be through before the deadline",
+        Reason::NoWorker => "the network does not run at present; try again later",
         Reason::Memory => "pictures take all the memory that they may; try again later",
         Reason::Draining => "the service is shutting down; try another instance",
     }
@@ -53,14 +55,14 @@ impl Queue {
     ///
     /// # Errors
     ///
-    /// When the places are not there, the deadline is out of reach, or the queue is closed.
+    /// When the places are not there, the deadline is out of reach, no worker works, or the queue
+    /// is closed.
     pub fn reserve(&self, images: NonZeroUsize, deadline: Instant) -> Result<Vec<Slot>, Rejection> {
-        let mut backlog = self.shared.lock();
-        let reserved = backlog.reserve(images.get(), time_left(deadline));
-        reserved.inspect_err(|rejection| self.count(rejection))?;
-        self.shared.metrics.inflight_images.set(gauge(backlog.admitted()));
-        drop(backlog);
-        Ok((0..images.get()).map(|_| Slot { shared: Arc::clone(&self.shared) }).collect())
+        let reserved = self.shared.lock().reserve(images.get(), deadline, Instant::now());
+        let promises = reserved.inspect_err(|rejection| self.count(rejection))?;
+        self.shared.metrics.inflight_images.add(gauge(images.get()));
+        let slot = |promise| Slot { shared: Arc::clone(&self.shared), promise };
+        Ok(promises.into_iter().map(slot).collect())
     }
 
     /// Says whether one image would be admitted now, taking no place.
@@ -69,8 +71,31 @@ impl Queue {
     ///
     /// As [`Queue::reserve`].
     pub fn check(&self, deadline: Instant) -> Result<(), Rejection> {
-        let checked = self.shared.lock().check(1, time_left(deadline));
+        let checked = self.shared.lock().check(deadline, Instant::now());
         checked.inspect_err(|rejection| self.count(rejection))
+    }
+
+    /// Learns what decoding an image takes.
+    pub fn observe_decode(&self, took: Duration) {
+        self.shared.lock().observe_decode(took);
+    }
+
+    /// How busy the workers are.
+    #[must_use]
+    pub fn load(&self) -> Load {
+        self.shared.lock().load(Instant::now())
+    }
+
+    /// Workers that there are when all work.
+    #[must_use]
+    pub fn workers(&self) -> NonZeroUsize {
+        self.shared.gathering.workers
+    }
+
+    /// What the largest batch takes, by what is known.
+    #[must_use]
+    pub fn longest_batch(&self) -> Duration {
+        self.shared.lock().longest_batch()
     }
 
     fn count(&self, rejection: &Rejection) {
@@ -86,7 +111,7 @@ impl Queue {
     /// A refusal for a reason that the queue does not know of.
     #[must_use]
     pub fn rejection(&self, reason: Reason) -> Rejection {
-        self.shared.lock().rejection(reason)
+        self.shared.lock().rejection(reason, Instant::now())
     }
 
     /// Admits nothing more; what was admitted is still answered.
@@ -102,15 +127,16 @@ impl Slot {
     #[must_use]
     pub fn submit(
         self,
-        pixels: Pixels,
+        image: Decoded,
         deadline: Instant,
     ) -> oneshot::Receiver<Result<Answer, JobError>> {
         let (reply, answer) = oneshot::channel();
         let shared = Arc::clone(&self.shared);
-        let job = Job { pixels, deadline, submitted: Instant::now(), reply, slot: self };
+        let now = Instant::now();
+        let job = Job { image, deadline, submitted: now, engines_lost: 0, reply, slot: self };
         let mut backlog = shared.lock();
-        backlog.push(job);
-        shared.metrics.queue_images.set(gauge(backlog.waiting()));
+        backlog.push(job, now);
+        shared.metrics.queue_images.inc();
         drop(backlog);
         shared.arrived.notify_one();
         answer
@@ -120,17 +146,13 @@ impl Slot {
 impl Drop for Slot {
     fn drop(&mut self) {
         let mut backlog = self.shared.lock();
-        backlog.release();
-        self.shared.metrics.inflight_images.set(gauge(backlog.admitted()));
+        backlog.release(self.promise.turn);
+        self.shared.metrics.inflight_images.dec();
         // The last place given back is what a closed queue's workers wait for.
-        if backlog.admitted() == 0 {
+        if backlog.is_over() {
             self.shared.arrived.notify_all();
         }
     }
-}
-
-fn time_left(deadline: Instant) -> Duration {
-    deadline.saturating_duration_since(Instant::now())
 }
 
 pub(super) fn gauge(count: usize) -> i64 {

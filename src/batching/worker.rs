@@ -1,121 +1,193 @@
 //! One thread that owns one engine and runs batches until the queue closes.
 
-use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::Collector;
 use super::backlog::into_f64;
 use super::job::{Answer, Job, JobError};
-use crate::inference::{BatchTensor, Elements, Engine, InferenceError, Logits};
-use crate::preprocess::{self, Packing};
+use super::{Collector, Executor};
+use crate::inference::{EngineFactory, InferenceError, Logits};
 use crate::telemetry::metrics::Metrics;
+
+/// Before an engine that failed for good is built anew; twice as long after each failure.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+
+/// The longest of these pauses.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// With this many engines lost, an image is taken to be what they were lost to.
+const ENGINES_LOST: u32 = 2;
 
 /// A worker before its thread starts.
 pub struct Worker {
     collector: Collector,
-    engine: Box<dyn Engine>,
-    packing: Packing,
-    buffer: BatchTensor,
+    executor: Executor,
+    engines: Arc<dyn EngineFactory>,
     metrics: Arc<Metrics>,
 }
 
+/// The engine does not run any more; these images have had no answer.
+struct EngineLost {
+    unanswered: Vec<Job>,
+}
+
+/// What came of running some images.
+enum Ran {
+    /// All were answered.
+    Answered,
+    /// The engine works, but not on all of these together.
+    Failed([Vec<Job>; 2]),
+    /// The engine works no more.
+    Lost(EngineLost),
+}
+
 impl Worker {
-    /// A worker with an engine and an empty batch of the engine's shape.
+    /// A worker with an engine, and with where the next one comes from if that fails for good.
     #[must_use]
     pub fn new(
         collector: Collector,
-        engine: Box<dyn Engine>,
-        (packing, buffer): (Packing, BatchTensor),
+        executor: Executor,
+        engines: Arc<dyn EngineFactory>,
         metrics: Arc<Metrics>,
     ) -> Self {
-        Self { collector, engine, packing, buffer, metrics }
+        metrics.workers.inc();
+        Self { collector, executor, engines, metrics }
     }
 
-    /// Runs a batch of zeros of each size, twice: the first run of a shape pays for its set-up,
-    /// the second is what the cost model learns from.
+    /// Runs every batch size that will be used, and teaches the cost model what each takes.
     ///
     /// # Errors
     ///
     /// When the engine fails, or answers with another number of classes than there are labels.
-    pub fn warm_up(
-        &mut self,
-        sizes: impl IntoIterator<Item = usize>,
-    ) -> Result<(), InferenceError> {
-        for images in sizes {
-            self.buffer.resize(self.padded(images));
-            self.engine.run(&self.buffer)?;
-            let started = Instant::now();
-            self.engine.run(&self.buffer)?;
-            self.collector.observe(images, started.elapsed());
-        }
-        Ok(())
+    pub fn warm_up(&mut self) -> Result<(), InferenceError> {
+        let Self { collector, executor, .. } = self;
+        let sizes = collector.sizes().to_warm();
+        executor.warm_up(&sizes, |size, took| collector.observe(size, took))
     }
 
-    /// Runs batches until the queue is closed and empty.
+    /// Runs batches until the queue is closed and empty. An engine that fails for good is built
+    /// anew, and its images wait for that or for another worker.
     pub fn run(mut self) {
         while let Some(jobs) = self.collector.next_batch() {
-            self.run_batch(jobs);
+            if let Err(EngineLost { unanswered }) = self.run_batch(jobs) {
+                self.collector.set_working(false);
+                self.collector.give_back(unanswered);
+                if !self.rebuild() {
+                    return;
+                }
+                self.collector.set_working(true);
+            }
         }
+        self.metrics.workers.dec();
     }
 
     /// Runs one batch and answers every job in it; a batch that fails is run again in halves,
     /// until the guilty image stands alone.
-    fn run_batch(&mut self, mut jobs: Vec<Job>) {
-        let started = Instant::now();
-        match self.infer(&jobs) {
-            Ok(logits) => {
-                let took = started.elapsed();
-                self.collector.observe(jobs.len(), took);
-                self.metrics.batch_images.observe(into_f64(jobs.len()));
-                answer_all(jobs, &logits, (started, took));
-            }
-            Err(cause) if jobs.len() == 1 => {
-                tracing::error!(%cause, "an image failed");
-                for job in jobs {
-                    job.answer(Err(JobError::Failed(cause.to_string())));
+    fn run_batch(&mut self, jobs: Vec<Job>) -> Result<(), EngineLost> {
+        let mut groups = without_suspects(jobs);
+        while let Some(group) = groups.pop() {
+            match self.run_group(group) {
+                Ran::Answered => (),
+                Ran::Failed(halves) => groups.extend(halves),
+                Ran::Lost(EngineLost { mut unanswered }) => {
+                    unanswered.extend(groups.into_iter().flatten());
+                    return Err(EngineLost { unanswered });
                 }
             }
-            Err(cause) => {
-                tracing::warn!(%cause, images = jobs.len(), "a batch failed and is run in halves");
-                let second = jobs.split_off(jobs.len() / 2);
-                self.run_batch(jobs);
-                self.run_batch(second);
-            }
         }
+        Ok(())
     }
 
-    /// Packs and runs; a panic inside the engine is a failure like any other.
-    fn infer(&mut self, jobs: &[Job]) -> Result<Logits, InferenceError> {
-        let slots = self.padded(jobs.len());
-        self.buffer.resize(slots);
-        self.metrics.padded_images.inc_by((slots - jobs.len()) as u64);
-        let pack_and_run = || {
-            for (index, job) in jobs.iter().enumerate() {
-                self.packing.pack(&job.pixels, place(&mut self.buffer, index));
-            }
-            self.engine.run(&self.buffer)
+    fn run_group(&mut self, jobs: Vec<Job>) -> Ran {
+        let started = Instant::now();
+        let slots = self.collector.sizes().slots(jobs.len());
+        let logits = match self.executor.run(slots, &jobs) {
+            Ok(logits) => logits,
+            Err(cause) => return self.judge(jobs, &cause),
         };
-        panic::catch_unwind(AssertUnwindSafe(pack_and_run))
-            .unwrap_or_else(|_| Err(InferenceError::Failed("the engine panicked".to_owned())))
+        let took = started.elapsed();
+        self.metrics.padded_images.inc_by((slots - jobs.len()) as u64);
+        self.metrics.batch_images.observe(into_f64(jobs.len()));
+        self.collector.observe_batch(&jobs, took);
+        answer_all(jobs, &logits, (started, took));
+        Ran::Answered
     }
 
-    /// Slots to compute for a number of images.
-    fn padded(&self, images: usize) -> usize {
-        self.engine.fixed_batch().unwrap_or(images).max(images)
+    /// Finds out whether the images are to blame or the engine: zeros tell.
+    fn judge(&mut self, mut jobs: Vec<Job>, cause: &InferenceError) -> Ran {
+        if let Err(cause) = self.executor.probe(self.collector.sizes().slots(1)) {
+            tracing::error!(%cause, "the engine does not run any more");
+            return Ran::Lost(EngineLost::with(jobs));
+        }
+        let images = jobs.len();
+        if images == 1 {
+            fail(jobs, cause);
+            return Ran::Answered;
+        }
+        tracing::warn!(%cause, images, "a batch failed and is run in halves");
+        if matches!(cause, InferenceError::OutOfMemory(_)) {
+            self.collector.lower_limit(images / 2);
+        }
+        let second = jobs.split_off(images / 2);
+        Ran::Failed([second, jobs])
+    }
+
+    /// Builds and warms up a new engine, however often that takes; `false` when the queue is
+    /// closed and empty before.
+    fn rebuild(&mut self) -> bool {
+        self.executor.give_up_engine();
+        let mut pause = FIRST_PAUSE;
+        while self.collector.pause(pause) {
+            self.metrics.engine_rebuilds.inc();
+            let built = self.engines.create().and_then(|engine| {
+                self.executor.set_engine(engine);
+                self.warm_up()
+            });
+            match built {
+                Ok(()) => {
+                    tracing::info!("the engine was built anew");
+                    return true;
+                }
+                Err(cause) => tracing::error!(%cause, ?pause, "the engine could not be built anew"),
+            }
+            self.executor.give_up_engine();
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+        false
     }
 }
 
-/// The room of one image in a batch.
-fn place(batch: &mut BatchTensor, index: usize) -> preprocess::Slot<'_> {
-    let length = batch.image_length();
-    let range = index * length..(index + 1) * length;
-    match &mut batch.elements {
-        Elements::Float32(values) => preprocess::Slot::Float32(&mut values[range]),
-        Elements::Float16(values) => preprocess::Slot::Float16(&mut values[range]),
-        Elements::Uint8(values) => preprocess::Slot::Uint8(&mut values[range]),
+impl EngineLost {
+    /// An engine was lost with these in their batch: alone, the second time, means guilty.
+    fn with(mut jobs: Vec<Job>) -> Self {
+        let alone = jobs.len() == 1;
+        for job in &mut jobs {
+            job.engines_lost += 1;
+        }
+        let guilty = jobs.extract_if(.., |job| alone && job.engines_lost >= ENGINES_LOST).collect();
+        fail(guilty, &InferenceError::Failed("the engine was lost to this image".to_owned()));
+        Self { unanswered: jobs }
+    }
+}
+
+/// Those with whom an engine was lost run alone, so that no other is lost with their neighbours;
+/// the others, last in the list and so first to run, together.
+fn without_suspects(jobs: Vec<Job>) -> Vec<Vec<Job>> {
+    let (suspects, others): (Vec<_>, Vec<_>) =
+        jobs.into_iter().partition(|job| job.engines_lost > 0);
+    let mut groups: Vec<_> = suspects.into_iter().map(|job| vec![job]).collect();
+    if !others.is_empty() {
+        groups.push(others);
+    }
+    groups
+}
+
+fn fail(jobs: Vec<Job>, cause: &InferenceError) {
+    for job in jobs {
+        tracing::error!(%cause, "an image failed");
+        job.answer(Err(JobError::Failed(cause.to_string())));
     }
 }
 

@@ -23,8 +23,8 @@ use crate::config::{InferenceConfig, InferenceFlags};
 use crate::cpu_pool::CpuPool;
 use crate::inference::onnx::OnnxRuntime;
 use crate::loading::{self, LoadedModel};
-use crate::memory::MemoryBudget;
-use crate::pipeline::{Request, Resources};
+use crate::memory::{Charge, MemoryBudget};
+use crate::pipeline::{Encoded, Resources};
 use crate::telemetry::metrics::Metrics;
 
 /// Pictures that wait for nobody may take as long as they like.
@@ -96,7 +96,7 @@ async fn load(arguments: &Arguments) -> Result<LoadedModel, Failure> {
     let config = InferenceConfig::from(arguments.inference.clone());
     let resources = Resources {
         pool: CpuPool::new(config.cores),
-        memory: MemoryBudget::new(u64::MAX),
+        memory: MemoryBudget::unlimited(),
         max_pixels: arguments.max_pixels.get(),
         metrics: Arc::new(Metrics::new()),
     };
@@ -124,7 +124,8 @@ async fn answer(
     let mut slots = pipeline.admit(NonZeroUsize::MIN, deadline)?;
     let slot = slots.pop().ok_or(ApiError::Internal)?;
     let bytes = fs::read(file).map_err(|cause| ApiError::InvalidRequest(cause.to_string()))?;
-    let classified = pipeline.classify(bytes.into(), slot, Request { top_k, deadline }).await?;
+    let image = Encoded { bytes: bytes.into(), charge: Arc::new(Charge::nothing()) };
+    let classified = pipeline.classify(image, slot, &pipeline.request(top_k, deadline)).await?;
     Ok(ClassifiedImage::new(&pipeline.model, &classified))
 }
 

@@ -2,19 +2,29 @@
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use super::{BatchTensor, Elements, Engine, InferenceError, Logits};
+use super::{BatchTensor, Elements, Engine, EngineFactory, InferenceError, Logits};
+
+/// The first pixel of an image that no device can run: the whole batch fails.
+pub const POISON: [u8; 3] = [255, 0, 255];
+
+/// The first pixel of an image after which the engine runs nothing any more.
+pub const LETHAL: [u8; 3] = [255, 255, 0];
 
 /// Answers with logits that follow from the first three bytes of an image.
 ///
 /// The red, green and blue of the first pixel are the logits of classes 0, 1 and 2; further
-/// classes have 0. A first pixel of [`POISON`] fails the whole batch.
+/// classes have 0. [`POISON`] and [`LETHAL`] are the exceptions.
 pub struct FakeEngine {
     classes: usize,
     control: FakeControl,
+    alive: bool,
 }
 
-/// The first pixel of an image that no device can run.
-pub const POISON: [u8; 3] = [255, 0, 255];
+/// Makes [`FakeEngine`]s.
+pub struct FakeFactory {
+    classes: usize,
+    control: FakeControl,
+}
 
 /// Holds back and watches the engines of a test.
 #[derive(Clone, Default)]
@@ -26,6 +36,8 @@ pub struct FakeControl {
 struct State {
     held: bool,
     batches: Vec<usize>,
+    refused_engines: usize,
+    room: Option<usize>,
 }
 
 impl FakeEngine {
@@ -37,7 +49,7 @@ impl FakeEngine {
     #[must_use]
     pub fn new(classes: usize, control: FakeControl) -> Self {
         assert!(classes >= 3, "red, green and blue are classes");
-        Self { classes, control }
+        Self { classes, control, alive: true }
     }
 
     fn row(&self, pixel: [u8; 3]) -> Vec<f32> {
@@ -51,19 +63,44 @@ impl FakeEngine {
 
 impl Engine for FakeEngine {
     fn run(&mut self, batch: &BatchTensor) -> Result<Logits, InferenceError> {
-        self.control.enter(batch.images());
+        self.control.enter(batch.images())?;
+        let failed = |cause: &str| Err(InferenceError::Failed(cause.to_owned()));
         let Elements::Uint8(bytes) = &batch.elements else {
-            return Err(InferenceError::Failed("the fake engine takes bytes".to_owned()));
+            return failed("the fake engine takes bytes");
         };
         let pixels: Vec<[u8; 3]> = bytes
             .chunks_exact(batch.image_length())
             .map(|image| [image[0], image[1], image[2]])
             .collect();
+        self.alive &= !pixels.contains(&LETHAL);
+        if !self.alive {
+            return failed("the engine is dead");
+        }
         if pixels.contains(&POISON) {
-            return Err(InferenceError::Failed("an image is poisonous".to_owned()));
+            return failed("an image is poisonous");
         }
         let values = pixels.into_iter().flat_map(|pixel| self.row(pixel)).collect();
         Ok(Logits::new(self.classes, values))
+    }
+}
+
+impl FakeFactory {
+    /// For engines of `classes` classes under one control.
+    #[must_use]
+    pub fn new(classes: usize, control: FakeControl) -> Self {
+        Self { classes, control }
+    }
+}
+
+impl EngineFactory for FakeFactory {
+    fn create(&self) -> Result<Box<dyn Engine>, InferenceError> {
+        let mut state = self.control.lock();
+        if state.refused_engines > 0 {
+            state.refused_engines -= 1;
+            return Err(InferenceError::Failed("the device gives no engine".to_owned()));
+        }
+        drop(state);
+        Ok(Box::new(FakeEngine::new(self.classes, self.control.clone())))
     }
 }
 
@@ -79,6 +116,16 @@ impl FakeControl {
         self.state.1.notify_all();
     }
 
+    /// Refuses the next `count` engines that are asked for.
+    pub fn refuse_engines(&self, count: usize) {
+        self.lock().refused_engines = count;
+    }
+
+    /// Gives the device room for batches of `images` images, and no larger ones.
+    pub fn limit_room(&self, images: usize) {
+        self.lock().room = Some(images);
+    }
+
     /// The sizes of all batches that began, in order.
     #[must_use]
     pub fn batches(&self) -> Vec<usize> {
@@ -92,12 +139,16 @@ impl FakeControl {
         drop(waited.unwrap_or_else(PoisonError::into_inner));
     }
 
-    fn enter(&self, images: usize) {
+    fn enter(&self, images: usize) -> Result<(), InferenceError> {
         let mut state = self.lock();
         state.batches.push(images);
         self.state.1.notify_all();
-        let waited = self.state.1.wait_while(state, |state| state.held);
-        drop(waited.unwrap_or_else(PoisonError::into_inner));
+        let entered = self.state.1.wait_while(state, |state| state.held);
+        let room = entered.unwrap_or_else(PoisonError::into_inner).room;
+        match room.filter(|room| images > *room) {
+            Some(room) => Err(InferenceError::OutOfMemory(format!("{images} images, {room} fit"))),
+            None => Ok(()),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -11,7 +11,7 @@ use thiserror::Error;
 
 use super::provider::Provider;
 use super::runtime::{self, RuntimeError};
-use super::{BatchTensor, Elements, Engine, InferenceError, Logits};
+use super::{BatchTensor, Elements, Engine, EngineFactory, InferenceError, Logits};
 use crate::model::Model;
 
 mod signature;
@@ -32,7 +32,8 @@ pub struct OnnxRuntime {
 #[derive(Clone)]
 pub struct SessionFactory {
     runtime: OnnxRuntime,
-    model: Arc<Model>,
+    /// Whose graph they run.
+    pub model: Arc<Model>,
     /// What the sessions run on.
     pub provider: Provider,
     intra_threads: usize,
@@ -106,7 +107,7 @@ impl SessionFactory {
     /// # Errors
     ///
     /// When the runtime refuses the graph or the provider, or the graph does not fit `model.toml`.
-    pub fn create(&self) -> Result<OnnxEngine, LoadError> {
+    pub fn engine(&self) -> Result<OnnxEngine, LoadError> {
         let graph = &self.model.graph;
         let session = self.session().map_err(|cause| LoadError::Session {
             graph: graph.clone(),
@@ -133,9 +134,18 @@ impl SessionFactory {
     }
 }
 
+impl EngineFactory for SessionFactory {
+    fn create(&self) -> Result<Box<dyn Engine>, InferenceError> {
+        match self.engine() {
+            Ok(engine) => Ok(Box::new(engine)),
+            Err(cause) => Err(InferenceError::Failed(cause.to_string())),
+        }
+    }
+}
+
 impl OnnxEngine {
     fn extract(&self, output: &DynValue, images: usize) -> Result<Logits, InferenceError> {
-        let failed = |cause: ort::Error| InferenceError::Failed(cause.to_string());
+        let failed = |cause: ort::Error| failed(&cause);
         let (shape, values) = if self.signature.half_output {
             let (shape, values) = output.try_extract_tensor::<half::f16>().map_err(failed)?;
             (shape, values.iter().map(|value| value.to_f32()).collect())
@@ -154,10 +164,9 @@ impl OnnxEngine {
 
 impl Engine for OnnxEngine {
     fn run(&mut self, batch: &BatchTensor) -> Result<Logits, InferenceError> {
-        let failed = |cause: ort::Error| InferenceError::Failed(cause.to_string());
-        let value = borrow(batch).map_err(failed)?;
-        let mut outputs =
-            self.session.run(vec![(self.signature.input.as_str(), value)]).map_err(failed)?;
+        let value = borrow(batch).map_err(|cause| failed(&cause))?;
+        let inputs = vec![(self.signature.input.as_str(), value)];
+        let mut outputs = self.session.run(inputs).map_err(|cause| failed(&cause))?;
         let output = outputs.remove(&self.signature.output).ok_or_else(|| {
             InferenceError::Failed(format!("no output `{}`", self.signature.output))
         })?;
@@ -167,6 +176,19 @@ impl Engine for OnnxEngine {
 
     fn fixed_batch(&self) -> Option<usize> {
         self.signature.fixed_batch
+    }
+}
+
+/// What the runtime says, told apart by its words: it has no code of its own for a device whose
+/// memory is spent.
+fn failed(cause: &ort::Error) -> InferenceError {
+    let text = cause.to_string();
+    let words = text.to_ascii_lowercase();
+    let spent = ["out of memory", "failed to allocate memory", "cudaerrormemoryallocation"];
+    if spent.iter().any(|phrase| words.contains(phrase)) {
+        InferenceError::OutOfMemory(text)
+    } else {
+        InferenceError::Failed(text)
     }
 }
 

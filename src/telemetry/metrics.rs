@@ -40,8 +40,18 @@ metrics! {
         inflight_images: IntGauge = "resnet_serve_inflight_images",
         /// Requests refused at the door, by reason.
         rejections: IntCounterVec = "resnet_serve_rejections_total" ["reason"],
+        /// Images whose client went away, by how far they had come.
+        abandoned: IntCounterVec = "resnet_serve_abandoned_images_total" ["at"],
+        /// Workers whose engine works.
+        workers: IntGauge = "resnet_serve_workers",
+        /// Attempts to build an engine anew after it failed for good.
+        engine_rebuilds: IntCounter = "resnet_serve_engine_rebuilds_total",
+        /// Times that the batch limit was lowered because the device ran out of memory.
+        batch_limit_lowered: IntCounter = "resnet_serve_batch_limit_lowered_total",
         /// Images per second that this process sustains, as measured from the batches that ran.
         capacity: Gauge = "resnet_serve_capacity_images_per_second",
+        /// Images that arrive, refused ones included, over those that this process sustains.
+        saturation: Gauge = "resnet_serve_saturation_ratio",
         /// Always 1; the labels say which model is served, and by what.
         model_info: GaugeVec = "resnet_serve_model_info" ["model", "version", "sha256", "provider", "precision", "onnxruntime"],
         /// Always 1; the labels say what was built.
@@ -104,12 +114,28 @@ label! {
 }
 
 label! {
+    /// How far an image had come when its client went away.
+    Abandonment {
+        /// It waited for a core to be decoded on; it never was.
+        Admitted = "admitted",
+        /// It was being decoded; it never came into the queue.
+        Decode = "decode",
+        /// It waited for a worker; it never ran.
+        Queue = "queue",
+        /// It was in a batch, which ran for nobody as far as this image goes.
+        Batch = "batch",
+    }
+}
+
+label! {
     /// Why a request was refused at the door.
     Reason {
         /// As many images as the queue takes are waiting.
         QueueFull = "queue_full",
         /// The backlog would not drain before the deadline.
         Deadline = "deadline",
+        /// No worker has an engine that works.
+        NoWorker = "no_worker",
         /// Bodies and pixels take all the memory they may.
         Memory = "memory",
         /// The process is shutting down.
@@ -143,7 +169,15 @@ impl Metrics {
         for reason in Reason::ALL {
             instruments.rejections.with_label_values(&[reason.as_str()]);
         }
+        for abandonment in Abandonment::ALL {
+            instruments.abandoned.with_label_values(&[abandonment.as_str()]);
+        }
         Self { instruments, registry }
+    }
+
+    /// Counts an image whose client went away.
+    pub fn count_abandoned(&self, at: Abandonment) {
+        self.abandoned.with_label_values(&[at.as_str()]).inc();
     }
 
     /// Counts what became of one image.

@@ -1,5 +1,6 @@
 //! The admin listener.
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use axum::Router;
@@ -7,15 +8,17 @@ use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use http_body_util::BodyExt as _;
 use resnet_serve::api::{AdminState, admin};
+use resnet_serve::cpu_pool::CpuPool;
 use resnet_serve::readiness::{Readiness, State};
 use resnet_serve::telemetry::logs::{self, LogFormat};
 use resnet_serve::telemetry::metrics::Metrics;
+use resnet_serve::vitals::Vitals;
 use tower::ServiceExt as _;
 
 fn listener() -> (Router, Readiness) {
     let readiness = Readiness::starting();
     let state = AdminState {
-        readiness: readiness.clone(),
+        vitals: Vitals::new(readiness.clone(), CpuPool::new(NonZeroUsize::MIN)),
         metrics: Arc::new(Metrics::new()),
         log_level: logs::start(LogFormat::Text),
     };

@@ -4,5 +4,6 @@
 mod admin;
 mod answers;
 mod bad_input;
+mod failures;
 mod load;
 mod support;

@@ -11,19 +11,24 @@ use axum::body::Body;
 use axum::http::{Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
 use image::{ImageFormat, Rgb, RgbImage};
-use resnet_serve::api::{AppState, Limits, Models, ServedModel, router};
+use resnet_serve::api::{AdminState, AppState, Limits, Models, ServedModel, admin, router};
 use resnet_serve::batching::worker::Worker;
-use resnet_serve::batching::{self, Gathering, Queue};
+use resnet_serve::batching::{self, BatchSizes, Executor, Gathering, Queue};
 use resnet_serve::cpu_pool::CpuPool;
 use resnet_serve::inference::BatchTensor;
-use resnet_serve::inference::fake::{FakeControl, FakeEngine};
+use resnet_serve::inference::fake::{FakeControl, FakeEngine, FakeFactory};
 use resnet_serve::inference::provider::Provider;
 use resnet_serve::memory::MemoryBudget;
 use resnet_serve::model::{Label, Manifest, Model};
 use resnet_serve::pipeline::{Pipeline, Resources};
 use resnet_serve::preprocess::Packing;
+use resnet_serve::readiness::Readiness;
+use resnet_serve::telemetry::logs::{self, LogFormat};
 use resnet_serve::telemetry::metrics::Metrics;
+use resnet_serve::vitals::Vitals;
 use serde_json::Value;
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
 use tower::ServiceExt as _;
 
 const MANIFEST: &str = r#"
@@ -59,6 +64,10 @@ pub(crate) struct Service {
     pub(crate) engine: FakeControl,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) queue: Queue,
+    pub(crate) vitals: Vitals,
+    pub(crate) readiness: Readiness,
+    pub(crate) pool: CpuPool,
+    pub(crate) memory: MemoryBudget,
 }
 
 /// What a test may want to be otherwise.
@@ -100,11 +109,21 @@ impl Service {
         let packing = Packing::new(input.layout, preprocess.color, preprocess.mean, preprocess.std);
         let fake = Box::new(FakeEngine::new(CLASSES.len(), engine.clone()));
         let buffer = BatchTensor::zeros(input, 1);
-        let worker = Worker::new(collector, fake, (packing, buffer), Arc::clone(&metrics));
-        thread::spawn(|| worker.run());
+        let executor = Executor::new(fake, packing, buffer);
+        let factory = Arc::new(FakeFactory::new(CLASSES.len(), engine.clone()));
+        let worker = Worker::new(collector, executor, factory, Arc::clone(&metrics));
+        let clock = Handle::current();
+        thread::spawn(move || {
+            let _entered = clock.enter();
+            worker.run();
+        });
         let memory = MemoryBudget::new(settings.memory);
+        let pool = CpuPool::new(NonZeroUsize::MIN);
+        let readiness = Readiness::starting();
+        let vitals = Vitals::new(readiness.clone(), pool.clone());
+        vitals.watch("colors", queue.clone());
         let resources = Resources {
-            pool: CpuPool::new(NonZeroUsize::MIN),
+            pool: pool.clone(),
             memory: memory.clone(),
             max_pixels: 1_000_000,
             metrics: Arc::clone(&metrics),
@@ -121,10 +140,30 @@ impl Service {
                 max_body: settings.max_body,
                 request_timeout: Duration::from_secs(30),
             },
-            memory,
+            memory: memory.clone(),
             metrics: Arc::clone(&metrics),
+            readiness: readiness.clone(),
         }));
-        Self { router, engine, metrics, queue }
+        Self { router, engine, metrics, queue, vitals, readiness, pool, memory }
+    }
+
+    /// What the admin listener answers to a probe or a scrape.
+    pub(crate) async fn ask(&self, path: &str) -> (StatusCode, String) {
+        let state = AdminState {
+            vitals: self.vitals.clone(),
+            metrics: Arc::clone(&self.metrics),
+            log_level: logs::start(LogFormat::Text),
+        };
+        let request = Request::get(path).body(Body::empty()).unwrap();
+        let answer = Answer::read(admin::router(state).oneshot(request).await.unwrap()).await;
+        (answer.status, answer.text)
+    }
+
+    /// A metric's value; labels as Prometheus writes them.
+    pub(crate) fn metric(&self, name: &str) -> f64 {
+        let text = self.metrics.render();
+        let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        value.unwrap_or_else(|| panic!("no `{name}`")).parse().unwrap()
     }
 
     pub(crate) async fn send(&self, request: Request<Body>) -> Answer {
@@ -181,6 +220,21 @@ pub(crate) fn post(path: &str, kind: &str, body: impl Into<Body>) -> Request<Bod
     request.body(body.into()).unwrap()
 }
 
+/// Waits for what another task is about to do, without guessing how long it takes.
+pub(crate) async fn until(condition: impl Fn() -> bool) {
+    while !condition() {
+        tokio::task::yield_now().await;
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+/// A request under way.
+pub(crate) fn spawn(service: &Service, query: &str, color: [u8; 3]) -> JoinHandle<StatusCode> {
+    let request = post(&format!("/classify{query}"), "", png(color));
+    let router = service.router.clone();
+    tokio::spawn(async move { router.oneshot(request).await.unwrap().status() })
+}
+
 /// A picture of 4×4 pixels in one colour.
 pub(crate) fn png(color: [u8; 3]) -> Vec<u8> {
     let mut bytes = Cursor::new(Vec::new());
@@ -202,8 +256,9 @@ fn model() -> Model {
 fn gathering(settings: &Settings) -> Gathering {
     Gathering {
         queue_capacity: NonZeroUsize::new(settings.queue_capacity).unwrap(),
-        max_batch: NonZeroUsize::new(settings.max_batch).unwrap(),
+        sizes: BatchSizes::Any { limit: NonZeroUsize::new(settings.max_batch).unwrap() },
         max_wait: Duration::ZERO,
         workers: NonZeroUsize::MIN,
+        decoders: NonZeroUsize::MIN,
     }
 }

@@ -1,0 +1,95 @@
+//! One engine and the batch that it is given.
+
+use std::panic::{self, AssertUnwindSafe};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::job::Job;
+use crate::inference::{BatchTensor, Elements, Engine, InferenceError, Logits};
+use crate::preprocess::{self, Packing};
+
+/// Packs images into a batch and runs it.
+pub struct Executor {
+    engine: Box<dyn Engine>,
+    packing: Packing,
+    buffer: BatchTensor,
+}
+
+/// What stands in an engine's place after it failed for good.
+struct NoEngine;
+
+impl Executor {
+    /// An engine with a batch of its shape.
+    #[must_use]
+    pub fn new(engine: Box<dyn Engine>, packing: Packing, buffer: BatchTensor) -> Self {
+        Self { engine, packing, buffer }
+    }
+
+    /// Runs a batch of zeros of each size, twice: the first run of a shape pays for its set-up,
+    /// the second is what is observed.
+    ///
+    /// # Errors
+    ///
+    /// When the engine fails, or answers with another number of classes than there are labels.
+    pub(super) fn warm_up(
+        &mut self,
+        sizes: &[usize],
+        observe: impl Fn(usize, Duration),
+    ) -> Result<(), InferenceError> {
+        for size in sizes {
+            self.probe(*size)?;
+            let started = Instant::now();
+            self.probe(*size)?;
+            observe(*size, started.elapsed());
+        }
+        Ok(())
+    }
+
+    /// Runs zeros, which every engine that works can do.
+    pub(super) fn probe(&mut self, slots: usize) -> Result<(), InferenceError> {
+        self.buffer.resize(0);
+        self.run(slots, &[]).map(drop)
+    }
+
+    /// Packs the images into a batch of `slots` and runs it; a panic inside the engine is a
+    /// failure like any other.
+    pub(super) fn run(&mut self, slots: usize, jobs: &[Job]) -> Result<Logits, InferenceError> {
+        self.buffer.resize(slots);
+        let pack_and_run = || {
+            for (index, job) in jobs.iter().enumerate() {
+                self.packing.pack(&job.image.pixels, place(&mut self.buffer, index));
+            }
+            self.engine.run(&self.buffer)
+        };
+        panic::catch_unwind(AssertUnwindSafe(pack_and_run))
+            .unwrap_or_else(|_| Err(InferenceError::Failed("the engine panicked".to_owned())))
+    }
+
+    /// Lets go of the engine, so that the device's memory is free for the next.
+    pub(super) fn give_up_engine(&mut self) {
+        self.engine = Box::new(NoEngine);
+    }
+
+    /// Goes on with another engine.
+    pub(super) fn set_engine(&mut self, engine: Box<dyn Engine>) {
+        self.engine = engine;
+    }
+}
+
+impl Engine for NoEngine {
+    fn run(&mut self, _batch: &BatchTensor) -> Result<Logits, InferenceError> {
+        Err(InferenceError::Failed("the engine is being rebuilt".to_owned()))
+    }
+}
+
+/// The room of one image in a batch.
+fn place(batch: &mut BatchTensor, index: usize) -> preprocess::Slot<'_> {
+    let length = batch.image_length();
+    let range = index * length..(index + 1) * length;
+    match &mut batch.elements {
+        Elements::Float32(values) => preprocess::Slot::Float32(&mut values[range]),
+        Elements::Float16(values) => preprocess::Slot::Float16(&mut values[range]),
+        Elements::Uint8(values) => preprocess::Slot::Uint8(&mut values[range]),
+    }
+}

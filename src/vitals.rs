@@ -1,0 +1,100 @@
+//! What probes and scrapes ask: whether the process works, wants traffic, and how busy it is.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::batching::Queue;
+use crate::cpu_pool::CpuPool;
+use crate::readiness::{Readiness, State};
+use crate::telemetry::metrics::Metrics;
+
+/// Work that has waited this long without any being done means that something hangs. No load
+/// makes it so long: what is too late is dismissed, and batches take a fraction of it.
+const STALL: Duration = Duration::from_mins(1);
+
+/// On a device where a batch takes long, this many of them.
+const STALL_BATCHES: u32 = 20;
+
+/// The process's own view of itself. Clones are the same.
+#[derive(Clone)]
+pub struct Vitals {
+    readiness: Readiness,
+    pool: CpuPool,
+    models: Arc<Mutex<Vec<(String, Queue)>>>,
+}
+
+/// The workers of one model.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Workers {
+    /// The model's name.
+    pub model: String,
+    /// Those whose engine works.
+    pub working: usize,
+    /// All.
+    pub configured: usize,
+}
+
+impl Vitals {
+    /// Of a process with these threads for decoding and, so far, no model.
+    #[must_use]
+    pub fn new(readiness: Readiness, pool: CpuPool) -> Self {
+        Self { readiness, pool, models: Arc::default() }
+    }
+
+    /// Watches a model's workers.
+    pub fn watch(&self, model: &str, queue: Queue) {
+        self.models().push((model.to_owned(), queue));
+    }
+
+    /// The state between start and exit.
+    #[must_use]
+    pub fn state(&self) -> State {
+        self.readiness.state()
+    }
+
+    /// Every model's workers.
+    #[must_use]
+    pub fn workers(&self) -> Vec<Workers> {
+        let workers = |(model, queue): &(String, Queue)| Workers {
+            model: model.clone(),
+            working: queue.load().workers,
+            configured: queue.workers().get(),
+        };
+        self.models().iter().map(workers).collect()
+    }
+
+    /// What hangs, in words; `None` while there is progress, or nothing to be done.
+    #[must_use]
+    pub fn hangs(&self) -> Option<String> {
+        let decoding = self.pool.stalled();
+        if decoding > STALL {
+            return Some(format!("a picture has been decoded for {} s", decoding.as_secs()));
+        }
+        self.models().iter().find_map(|(model, queue)| {
+            let stalled = queue.load().stalled;
+            let limit = STALL.max(queue.longest_batch() * STALL_BATCHES);
+            let words = || format!("no batch of `{model}` has run for {} s", stalled.as_secs());
+            (stalled > limit).then(words)
+        })
+    }
+
+    /// Writes down what changes by itself as time passes.
+    pub fn publish(&self, metrics: &Metrics) {
+        let loads: Vec<_> = self.models().iter().map(|(_, queue)| queue.load()).collect();
+        // Models share the device: what each asks of it adds up.
+        let known = loads.iter().filter(|load| load.capacity > 0.0);
+        let saturation: f64 = known.map(|load| load.arriving / load.capacity).sum();
+        metrics.saturation.set(saturation);
+        let arriving: f64 = loads.iter().map(|load| load.arriving).sum();
+        // Of several models, the capacity for the mix that arrives; of one it is the same.
+        let capacity = match loads.as_slice() {
+            [.., _, _] if saturation > 0.0 => arriving / saturation,
+            loads => loads.first().map_or(0.0, |load| load.capacity),
+        };
+        metrics.capacity.set(capacity);
+    }
+
+    fn models(&self) -> MutexGuard<'_, Vec<(String, Queue)>> {
+        self.models.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
