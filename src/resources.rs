@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::num::NonZeroUsize;
+use std::path::Path;
 use std::thread;
 
 /// Cores, by CPU affinity and by the cgroup's quota (v1 and v2); at least one.
@@ -10,16 +11,40 @@ pub fn cores() -> NonZeroUsize {
     thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
 }
 
-/// Bytes of memory: the cgroup's limit (v2, then v1), or the machine's.
+/// Bytes of memory: the lowest limit of the process's cgroup (v1 or v2) and of those around it, or
+/// what the machine has.
 #[must_use]
 pub fn memory_limit() -> u64 {
-    let machine = read("/proc/meminfo").and_then(|text| total_memory(&text)).unwrap_or(u64::MAX);
-    let limits = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"];
-    let container = limits.iter().find_map(|path| read(path)?.trim().parse::<u64>().ok());
-    container.map_or(machine, |limit| limit.min(machine))
+    let machine = read(Path::new("/proc/meminfo")).and_then(|text| total_memory(&text));
+    let memberships = read(Path::new("/proc/self/cgroup")).unwrap_or_default();
+    let limits = cgroup_limits(Path::new("/sys/fs/cgroup"), &memberships);
+    limits.into_iter().chain(machine).min().unwrap_or(u64::MAX)
 }
 
-fn read(path: &str) -> Option<String> {
+/// The memory limits of a process in these cgroups. A line of `memberships` is
+/// `4:memory:/path` in version 1 and `0::/path` in version 2.
+fn cgroup_limits(root: &Path, memberships: &str) -> Vec<u64> {
+    let mut limits = Vec::new();
+    for line in memberships.lines() {
+        let mut fields = line.splitn(3, ':').skip(1);
+        let (controllers, path) = (fields.next().unwrap_or(""), fields.next().unwrap_or("/"));
+        let (folder, file) = match controllers {
+            "" => (root.to_owned(), "memory.max"),
+            "memory" => (root.join("memory"), "memory.limit_in_bytes"),
+            _ => continue,
+        };
+        // A container may see the host's path here but only its own cgroup, as the root.
+        for group in Path::new(path).ancestors() {
+            let group = group.strip_prefix("/").unwrap_or(group);
+            let text = read(&folder.join(group).join(file)).unwrap_or_default();
+            // `max` is no number and no limit.
+            limits.extend(text.trim().parse::<u64>());
+        }
+    }
+    limits
+}
+
+fn read(path: &Path) -> Option<String> {
     fs::read_to_string(path).ok()
 }
 
@@ -45,5 +70,40 @@ mod tests {
     fn this_machine_has_some_of_each() {
         assert!(memory_limit() > 1 << 20);
         assert!(cores().get() >= 1);
+    }
+
+    /// A tree of cgroup files.
+    fn cgroups(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let root = tempfile::tempdir().unwrap();
+        for (path, text) in files {
+            let path = root.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        root
+    }
+
+    #[test]
+    fn the_lowest_limit_around_the_process_counts_in_version_2() {
+        let root = cgroups(&[
+            ("kubepods/memory.max", "2000\n"),
+            ("kubepods/pod/memory.max", "1000\n"),
+            ("kubepods/pod/container/memory.max", "max\n"),
+        ]);
+        let limits = cgroup_limits(root.path(), "0::/kubepods/pod/container\n");
+        assert_eq!(limits, [1000, 2000]);
+    }
+
+    #[test]
+    fn a_container_that_sees_the_hosts_path_finds_its_own_limit_in_version_1() {
+        let root = cgroups(&[("memory/memory.limit_in_bytes", "3000\n")]);
+        let limits = cgroup_limits(root.path(), "9:cpu,cpuacct:/docker/x\n4:memory:/docker/x\n");
+        assert_eq!(limits, [3000]);
+    }
+
+    #[test]
+    fn without_limits_there_are_none() {
+        let root = cgroups(&[]);
+        assert!(cgroup_limits(root.path(), "0::/\nnonsense\n").is_empty());
     }
 }
