@@ -10,6 +10,7 @@ use thiserror::Error;
 mod classify;
 mod model;
 mod openapi;
+mod probe;
 mod serve;
 
 /// Image classification over HTTP, with ResNets in ONNX Runtime.
@@ -29,6 +30,8 @@ enum Command {
     /// Build, inspect and list models
     #[command(subcommand)]
     Model(model::Command),
+    /// Ask a running service whether it is ready; for containers that have no shell
+    Probe(probe::Arguments),
     /// Print the HTTP contract as an OpenAPI document
     Openapi,
 }
@@ -59,6 +62,12 @@ impl Failure {
 }
 
 impl Cli {
+    /// Whether the command loads ONNX Runtime.
+    #[must_use]
+    pub fn runs_networks(&self) -> bool {
+        matches!(self.command, Command::Serve(_) | Command::Classify(_))
+    }
+
     /// Runs the command and turns what it says into an exit code.
     #[must_use]
     pub fn run(self) -> ExitCode {
@@ -66,6 +75,7 @@ impl Cli {
             Command::Serve(arguments) => serve::run(*arguments),
             Command::Classify(arguments) => classify::run(&arguments),
             Command::Model(command) => model::run(&command),
+            Command::Probe(arguments) => probe::run(&arguments),
             Command::Openapi => openapi::run(),
         };
         match result {

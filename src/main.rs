@@ -4,7 +4,12 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use resnet_serve::cli::Cli;
+use resnet_serve::quiet;
 
 fn main() -> ExitCode {
-    Cli::parse().run()
+    let cli = Cli::parse();
+    if cli.runs_networks() {
+        quiet::ensure();
+    }
+    cli.run()
 }

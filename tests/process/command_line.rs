@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::support::{SmallModel, run, stderr, stdout};
+use crate::support::{SmallModel, command, run, stderr, stdout};
 
 #[test]
 fn pictures_are_answered_in_a_table_that_says_that_the_model_is_untrained() {
@@ -78,4 +78,21 @@ fn the_contract_is_printed() {
 #[test]
 fn a_command_that_does_not_exist_is_a_usage_error() {
     assert_eq!(run(&["server"]).status.code(), Some(2));
+}
+
+#[test]
+fn a_run_leaves_nothing_in_the_users_folders() {
+    let model = SmallModel::build();
+    let home = tempfile::tempdir().unwrap();
+    let picture = model.picture("a.png");
+    let output = command()
+        .args(["classify", "--model", &model.argument(), &picture])
+        .env("HOME", home.path())
+        .env("XDG_CACHE_HOME", home.path())
+        .env_remove("ORT_DISABLE_TELEMETRY")
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    let left: Vec<_> = std::fs::read_dir(home.path()).unwrap().collect();
+    assert!(left.is_empty(), "{left:?}");
 }

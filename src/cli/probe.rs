@@ -1,0 +1,70 @@
+//! `probe`: asks a running service, as a container's health check does.
+
+use std::io::{self, Read as _, Write as _};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
+use std::time::Duration;
+
+use clap::Args;
+
+use super::Failure;
+
+/// Longer than a service that works ever takes.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// What `probe` takes.
+#[derive(Args)]
+pub(super) struct Arguments {
+    /// Address of the admin listener; where it listens on every interface, the loopback is asked
+    #[arg(long, env = "RESNET_SERVE_ADMIN_LISTEN", value_name = "ADDR", default_value = "127.0.0.1:9090")]
+    admin_listen: SocketAddr,
+
+    /// What to ask: `/ready` or `/live`
+    #[arg(long, value_name = "PATH", default_value = "/ready")]
+    path: String,
+}
+
+pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let address = reachable(arguments.admin_listen);
+    let failed = |cause: io::Error| Failure::Incomplete(format!("`{address}`: {cause}"));
+    let answer = ask(address, &arguments.path).map_err(failed)?;
+    let status = answer.split_whitespace().nth(1);
+    if status == Some("200") {
+        return Ok(());
+    }
+    let body = answer.split_once("\r\n\r\n").map_or(answer.as_str(), |(_, body)| body);
+    Err(Failure::Incomplete(format!("`{address}{}`: {}", arguments.path, body.trim())))
+}
+
+/// One request and its whole answer, which is short.
+fn ask(address: SocketAddr, path: &str) -> io::Result<String> {
+    let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    Ok(answer)
+}
+
+/// An address that listens everywhere is no address to connect to.
+fn reachable(listens: SocketAddr) -> SocketAddr {
+    let ip = match listens.ip() {
+        IpAddr::V4(Ipv4Addr::UNSPECIFIED) => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(Ipv6Addr::UNSPECIFIED) => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, listens.port())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_listens_everywhere_is_asked_on_the_loopback() {
+        let asked = |listens: &str| reachable(listens.parse().unwrap()).to_string();
+        assert_eq!(asked("0.0.0.0:9090"), "127.0.0.1:9090");
+        assert_eq!(asked("[::]:9090"), "[::1]:9090");
+        assert_eq!(asked("10.0.0.7:9090"), "10.0.0.7:9090");
+    }
+}
