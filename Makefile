@@ -6,7 +6,7 @@ SHELL := /bin/sh
 BINARY := target/release/resnet-serve
 ARGS ?=
 
-.PHONY: help serve test lint build runtime clean tools
+.PHONY: help serve test lint build runtime overload clean tools
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ tools:
 	@command -v cc >/dev/null || { echo "error: a C compiler is missing; install one (Debian: apt-get install gcc libc6-dev; macOS: xcode-select --install)" >&2; exit 1; }
 	@command -v python3 >/dev/null || { echo "error: python3 is missing; install it (Debian: apt-get install python3 python3-pip)" >&2; exit 1; }
 	@python3 -m pip --version >/dev/null 2>&1 || { echo "error: pip is missing; install it (Debian: apt-get install python3-pip)" >&2; exit 1; }
+
+overload: ## goodput and refusals at up to 5 times the capacity, beside LitServe (PHOTOS=DIR, CASES="load drain")
+	@python3 benchmarks/overload/run.py $(CASES) $(if $(PHOTOS),--photos $(PHOTOS))
 
 clean: ## remove what was built and fetched
 	cargo clean
