@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use futures_util::FutureExt as _;
 use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
@@ -23,7 +22,7 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Connections of one listener at a time; the next wait in the system's queue. Below the usual
 /// limit of 1024 descriptors, so that a crowd at one listener leaves some for the other.
-const MAX_CONNECTIONS: usize = 900;
+const MAX_CONNECTIONS: u32 = 900;
 
 /// Requests of one HTTP/2 connection at a time; the next wait for one of them to end.
 const MAX_STREAMS: u32 = 128;
@@ -32,6 +31,10 @@ const MAX_STREAMS: u32 = 128;
 /// it is charged to the memory budget.
 const MAX_HEAD: u32 = 64 << 10;
 
+/// After the last accept, for how long connections that say nothing are kept: their clients may be
+/// sending a request, and would see a closed connection in place of an answer.
+const LINGER: Duration = Duration::from_secs(1);
+
 /// After an accept that failed for want of file descriptors, some may be free again.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -39,7 +42,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
     let connections = GracefulShutdown::new();
     let builder = builder();
-    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS as usize));
     loop {
         let accepted = tokio::select! {
             accepted = accept(&listener, &places) => accepted,
@@ -54,21 +57,38 @@ pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToke
         }
     }
     // Who has connected before the end is still answered; then no new connection is taken.
-    while let Some(Ok(accepted)) = accept(&listener, &places).now_or_never() {
-        spawn(&builder, accepted, router.clone(), &connections);
+    for stream in waiting(listener) {
+        let place = Arc::clone(&places).try_acquire_owned().ok();
+        spawn(&builder, Accepted { stream, place }, router.clone(), &connections);
     }
-    drop(listener);
+    let all_closed = places.acquire_many(MAX_CONNECTIONS);
+    let _ = timeout(LINGER, all_closed).await;
     connections.shutdown().await;
 }
 
+/// A connection and, except at the end, its place among [`MAX_CONNECTIONS`].
+struct Accepted {
+    stream: TcpStream,
+    place: Option<OwnedSemaphorePermit>,
+}
+
 /// A connection, when there is a place for it.
-async fn accept(
-    listener: &TcpListener,
-    places: &Arc<Semaphore>,
-) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
+async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> io::Result<Accepted> {
     let place = Arc::clone(places).acquire_owned().await.map_err(io::Error::other)?;
     let (stream, _) = listener.accept().await?;
-    Ok((stream, place))
+    Ok(Accepted { stream, place: Some(place) })
+}
+
+/// Closes a listener and gives what waited in the system's queue, which the system is asked for
+/// itself: what the runtime knows of it lags behind.
+fn waiting(listener: TcpListener) -> Vec<TcpStream> {
+    let Ok(listener) = listener.into_std() else { return Vec::new() };
+    let accept = || {
+        let (stream, _) = listener.accept().ok()?;
+        stream.set_nonblocking(true).ok()?;
+        TcpStream::from_std(stream).ok()
+    };
+    std::iter::from_fn(accept).collect()
 }
 
 fn builder() -> Builder<TokioExecutor> {
@@ -90,7 +110,7 @@ fn builder() -> Builder<TokioExecutor> {
 
 fn spawn(
     builder: &Builder<TokioExecutor>,
-    (stream, place): (TcpStream, OwnedSemaphorePermit),
+    Accepted { stream, place }: Accepted,
     router: Router,
     connections: &GracefulShutdown,
 ) {
@@ -155,6 +175,47 @@ mod tests {
     async fn a_client_that_says_nothing_is_cut_off() {
         assert_eq!(answer_to(b"").await, "");
         assert_eq!(answer_to(b"P").await, "");
+    }
+
+    const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+
+    /// Sends a request and reads the head of its answer.
+    async fn ask(client: &mut TcpStream) -> String {
+        client.write_all(REQUEST).await.unwrap();
+        let mut answer = vec![0; 12];
+        client.read_exact(&mut answer).await.unwrap();
+        let mut rest = [0; 1024];
+        let _ = client.read(&mut rest).await.unwrap();
+        String::from_utf8(answer).unwrap()
+    }
+
+    #[tokio::test]
+    async fn who_has_connected_before_the_end_is_answered() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let connect = |_| std::net::TcpStream::connect(address).unwrap();
+        let clients: Vec<_> = (0..20).map(connect).collect();
+        let stop = CancellationToken::new();
+        stop.cancel();
+        tokio::spawn(serve(listener, Router::new(), stop));
+        for client in clients {
+            client.set_nonblocking(true).unwrap();
+            let mut client = TcpStream::from_std(client).unwrap();
+            assert_eq!(ask(&mut client).await, "HTTP/1.1 404");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_request_on_an_idle_connection_is_answered_after_the_end() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let stop = CancellationToken::new();
+        let serving = tokio::spawn(serve(listener, Router::new(), stop.clone()));
+        assert_eq!(ask(&mut client).await, "HTTP/1.1 404");
+        stop.cancel();
+        assert_eq!(ask(&mut client).await, "HTTP/1.1 404");
+        drop(client);
+        serving.await.unwrap();
     }
 
     #[tokio::test]

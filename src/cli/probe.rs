@@ -15,7 +15,12 @@ const PATIENCE: Duration = Duration::from_secs(2);
 #[derive(Args)]
 pub(super) struct Arguments {
     /// Address of the admin listener; where it listens on every interface, the loopback is asked
-    #[arg(long, env = "RESNET_SERVE_ADMIN_LISTEN", value_name = "ADDR", default_value = "127.0.0.1:9090")]
+    #[arg(
+        long,
+        env = "RESNET_SERVE_ADMIN_LISTEN",
+        value_name = "ADDR",
+        default_value = "127.0.0.1:9090"
+    )]
     admin_listen: SocketAddr,
 
     /// What to ask: `/ready` or `/live`
