@@ -4,13 +4,11 @@
 
 Builds what it needs, measures each server's capacity by a closed loop, then offers multiples of it in an open
 loop with Poisson arrivals. Prints every row and writes RESULTS.md, results.json and goodput.svg beside this file.
-Other cases: `clients`, `drain`, `hang-up`. Without `--photos` it makes pictures of 500x375 by itself.
+Other cases: `clients`, `drain`, `hang-up`, `container`. Cases that are not run keep their results. Without `--photos` it makes pictures of 500x375 by itself.
 """
 
 import argparse
 import json
-import os
-import platform
 import random
 import signal
 import subprocess
@@ -21,7 +19,9 @@ import time
 import venv
 from pathlib import Path
 
-import plot
+import container
+import report
+from report import shown
 from servers import ROOT, Server, litserve, resnet_serve
 
 HERE = Path(__file__).resolve().parent
@@ -32,8 +32,8 @@ CLIENTS = [1, 4, 16, 64, 256]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("cases", nargs="*", default=["load", "clients", "hang-up", "drain"],
-                        help="load, clients, hang-up, drain (default: all)")
+    parser.add_argument("cases", nargs="*", default=list(CASES),
+                        help="load, clients, hang-up, drain, container (default: all)")
     parser.add_argument("--photos", type=Path, help="a folder of pictures (default: synthetic ones of 500x375)")
     parser.add_argument("--model", type=Path, default=ROOT / "models/resnet50", help="a model's folder")
     parser.add_argument("--seconds", type=float, default=20, help="of each row (default: 20)")
@@ -47,7 +47,7 @@ def main() -> None:
         if options.photos is None:
             options.photos = synthetic_photos(Path(folder), peer_python())
         results = {name: CASES[name](options) for name in options.cases}
-    write(results, options)
+        report.write(results, conditions(options))
 
 
 def load(server: Server, options: argparse.Namespace, *flags: object) -> dict:
@@ -148,7 +148,25 @@ def case_drain(options: argparse.Namespace) -> dict:
     return totals
 
 
-CASES = {"load": case_load, "clients": case_clients, "hang-up": case_hang_up, "drain": case_drain}
+def case_container(options: argparse.Namespace) -> dict:
+    """Three times the capacity in a cgroup of 1 CPU and 1 GiB; needs root."""
+    with container.Cgroup(cpus=1, memory=2**30) as cgroup, resnet_serve(options.model, wrapper=cgroup.enter()) as server:
+        load(server, options, "--clients", 8, "--duration", 3)
+        capacity = load(server, options, "--clients", 8, "--duration", options.seconds)["goodput_per_second"]
+        row = offer(server, options, 3.0, capacity)
+        return row | server.layout() | {
+            "capacity": capacity, "peak_mib": cgroup.peak_mib(), "alive": server.process.poll() is None
+        }
+
+
+def conditions(options: argparse.Namespace) -> str:
+    pictures = len([file for file in options.photos.iterdir() if file.is_file()])
+    return (f"Model {options.model.name}, {pictures} photographs in turn as JPEG bodies, {options.seconds:g} s a row, "
+            f"in time is within {options.timeout_ms} ms.")
+
+
+CASES = {"load": case_load, "clients": case_clients, "hang-up": case_hang_up, "drain": case_drain,
+         "container": case_container}
 
 
 def peer_python() -> Path:
@@ -175,82 +193,6 @@ for index in range(40):
     subprocess.run([python, "-c", script, folder], check=True)
     return folder
 
-
-def shown(value: float | None, digits: int = 0) -> str:
-    return "–" if value is None else f"{value:.{digits}f}"
-
-
-def write(results: dict, options: argparse.Namespace) -> None:
-    (HERE / "results.json").write_text(json.dumps(results, indent=1) + "\n")
-    if "load" in results:
-        (HERE / "goodput.svg").write_text(plot.draw(results["load"]))
-    sections = [section(results[name]) for name, section in SECTIONS.items() if name in results]
-    (HERE / "RESULTS.md").write_text("\n".join([preamble(options), *sections]))
-
-
-def preamble(options: argparse.Namespace) -> str:
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True)
-    cores = len(os.sched_getaffinity(0))
-    pictures = len([file for file in options.photos.iterdir() if file.is_file()])
-    return f"""# Under and over load
-
-Written by `benchmarks/overload/run.py` at commit {commit.stdout.strip()} on {cores} cores ({platform.machine()},
-{platform.system()} {platform.release()}). Model: {options.model.name}. {pictures} photographs in turn as JPEG bodies,
-{options.seconds:.0f} s a row; client and server share the cores. A latency counts from the time at which its
-request was due, sent or not. In time is within {options.timeout_ms} ms.
-"""
-
-
-def section_load(servers_rows: dict) -> str:
-    lines = ["## Offered load", "", "![Goodput against offered load](goodput.svg)", ""]
-    for name, result in servers_rows.items():
-        lines += [
-            f"**{name}**, capacity {result['capacity']:.1f} images/s (closed loop, 16 clients):",
-            "",
-            "| offered | goodput ÷ capacity | answered late | expired (504) | refused (503) | other | answers p50 / p99 ms "
-            "| refusals p50 / p99 ms | Retry-After s | memory MiB |",
-            "|---|---|---|---|---|---|---|---|---|---|",
-        ]
-        for row in result["rows"]:
-            answers, refusals, retry = row["answers_ms"], row["refusals_ms"], row["retry_after_seconds"]
-            other = row["not_connected"] + row["lost"] + sum(row["other_statuses"].values())
-            lines.append(
-                f"| {row['multiple']:g}× | {row['goodput_per_second'] / result['capacity']:.3f} | {row['answered_late']} "
-                f"| {row['expired']} | {row['refused']} | {other} | {shown(answers['p50'])} / {shown(answers['p99'])} "
-                f"| {shown(refusals['p50'], 1)} / {shown(refusals['p99'], 1)} "
-                f"| {shown(retry['min'])}–{shown(retry['max'])} | {row['memory_mib']:.0f} |"
-            )
-        lines.append("")
-    return "\n".join(lines)
-
-
-def section_clients(rows: dict) -> str:
-    best = max(row["goodput_per_second"] for row in rows.values())
-    lines = ["## Closed loop", "", "| clients | images/s | ÷ best | p50 ms | p99 ms |", "|---|---|---|---|---|"]
-    for clients, row in rows.items():
-        rate, answers = row["goodput_per_second"], row["answers_ms"]
-        lines.append(f"| {clients} | {rate:.1f} | {rate / best:.3f} | {shown(answers['p50'])} | {shown(answers['p99'])} |")
-    return "\n".join([*lines, ""])
-
-
-def section_hang_up(row: dict) -> str:
-    return f"""## Clients that hang up
-
-At twice the capacity half of the clients went away 100 ms after their request was due: {row['hung_up']} did before
-they had an answer. Of {row['ran']:.0f} pictures that ran, {row['ran_for_nobody']:.0f} ran for nobody.
-"""
-
-
-def section_drain(totals: dict) -> str:
-    return f"""## SIGTERM under twice the capacity
-
-{totals['drains']} times: {totals['answered']} requests answered, {totals['refused']} refused (503),
-{totals['expired']} told that they were too late (504), {totals['lost']} left without an answer, {totals['bad_exits']} exits with a code other than 0. ({totals['not_connected']} requests that
-were due after the end found nobody to connect to.)
-"""
-
-
-SECTIONS = {"load": section_load, "clients": section_clients, "hang-up": section_hang_up, "drain": section_drain}
 
 if __name__ == "__main__":
     main()

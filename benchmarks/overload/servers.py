@@ -1,10 +1,12 @@
 """Starts the servers that are compared, waits until they answer, and reads what they use."""
 
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -44,10 +46,11 @@ class Server:
     metrics_url: str = ""
 
     def __enter__(self) -> "Server":
+        self.log = tempfile.TemporaryFile("w+")
         self.process = subprocess.Popen(
             self.command,
             stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+            stderr=self.log,
             start_new_session=True,
             env=os.environ | {"ORT_DISABLE_TELEMETRY": "1"},
         )
@@ -65,6 +68,12 @@ class Server:
         except ProcessLookupError:
             pass
         self.process.wait()
+
+    def layout(self) -> dict[str, int]:
+        """How resnet-serve has laid out its work, from the line that says so."""
+        self.log.seek(0)
+        line = next(line for line in self.log if "model loaded" in line)
+        return {name: int(re.search(rf"{name}.*?=.*?(\d+)", line)[1]) for name in ("sessions", "intra_threads")}
 
     def processes(self) -> list[int]:
         """The server's process and its children's children."""
@@ -101,11 +110,11 @@ class Server:
         raise KeyError(name)
 
 
-def resnet_serve(model: Path, flags: list[str] | None = None) -> Server:
+def resnet_serve(model: Path, flags: list[str] | None = None, wrapper: list[str] | None = None) -> Server:
     public, admin = free_port(), free_port()
     addresses = [f"--listen=127.0.0.1:{public}", f"--admin-listen=127.0.0.1:{admin}"]
     return Server(
-        command=[str(BINARY), "serve", "--model", str(model), *addresses, *(flags or [])],
+        command=[*(wrapper or []), str(BINARY), "serve", "--model", str(model), *addresses, *(flags or [])],
         url=f"http://127.0.0.1:{public}/classify",
         ready_url=f"http://127.0.0.1:{admin}/ready",
         metrics_url=f"http://127.0.0.1:{admin}/metrics",
