@@ -24,7 +24,7 @@ use backlog::Backlog;
 pub use backlog::Load;
 pub use collector::Collector;
 pub use executor::Executor;
-pub use job::{Answer, Decoded, JobError};
+pub use job::{Answer, Content, JobError, Prepared};
 pub use queue::{Queue, Rejection, Slot};
 pub use sizes::BatchSizes;
 

@@ -8,13 +8,17 @@ use bytes::Bytes;
 use thiserror::Error;
 use tokio::time::{Instant, timeout_at};
 
-use crate::batching::{Decoded, JobError, Queue, Rejection, Slot};
+use crate::batching::{Answer, Content, JobError, Prepared, Queue, Rejection, Slot};
 use crate::cpu_pool::{CpuPool, Lane};
 use crate::memory::{Charge, MemoryBudget};
 use crate::model::{Manifest, Model};
 use crate::preprocess::{ImageError, ImageHeader, Transform};
 use crate::ranking::{self, Ranked};
 use crate::telemetry::metrics::{Abandonment, Metrics, Outcome, Reason, Stage};
+
+mod fate;
+
+use fate::Fate;
 
 /// What all models of a process share.
 #[derive(Clone)]
@@ -56,6 +60,24 @@ pub struct Encoded {
     pub bytes: Bytes,
     /// Given back with the last image of a body.
     pub charge: Arc<Charge>,
+}
+
+/// What is sent for one image.
+#[derive(Clone)]
+pub enum Input {
+    /// A picture.
+    Picture(Encoded),
+    /// The network's own input: all elements of one image, little-endian.
+    Tensor(Encoded),
+}
+
+/// What the network says of one image.
+#[derive(Clone, Debug)]
+pub struct Scores {
+    /// `[classes]`, as the network gives them.
+    pub values: Vec<f32>,
+    /// What its stages took.
+    pub durations: Durations,
 }
 
 /// What is known of one image.
@@ -174,31 +196,78 @@ impl Pipeline {
         request: &Request,
     ) -> Result<Classification, ClassifyError> {
         let mut fate = Fate::of_one_image(&self.resources.metrics);
-        let steps = self.steps((image, slot), request, &mut fate);
+        let steps = self.classify_picture((image, slot), request, &mut fate);
         let result = timeout_at(request.deadline, steps).await;
-        let result = result.unwrap_or(Err(ClassifyError::Expired));
-        fate.outcome = outcome(&result);
-        result
+        fate.settle(result)
     }
 
-    async fn steps(
+    /// Runs the network on one image, and otherwise does as [`Pipeline::classify`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Pipeline::classify`].
+    pub async fn score(
+        &self,
+        input: Input,
+        slot: Slot,
+        request: &Request,
+    ) -> Result<Scores, ClassifyError> {
+        let mut fate = Fate::of_one_image(&self.resources.metrics);
+        let steps = self.score_input((input, slot), request, &mut fate);
+        let result = timeout_at(request.deadline, steps).await;
+        fate.settle(result)
+    }
+
+    async fn classify_picture(
         &self,
         (image, slot): (Encoded, Slot),
         request: &Request,
         fate: &mut Fate<'_>,
     ) -> Result<Classification, ClassifyError> {
         let header = ImageHeader::parse(&image.bytes, self.resources.max_pixels)?;
-        let (decoded, decode) = self.decode((image, header.clone()), request, fate).await?;
-        fate.at = None;
-        let answer = slot.submit(decoded, request.deadline).await;
-        let answer =
-            answer.unwrap_or_else(|_| Err(JobError::Failed("a worker died".to_owned())))?;
-        let durations = Durations { decode, queue: answer.queued, inference: answer.inference };
-        self.observe(durations);
-        let output = &self.model.manifest.output;
-        let probabilities = ranking::probabilities(&answer.logits, output.activation);
+        let (prepared, decode) = self.decode((image, header.clone()), request, fate).await?;
+        let Scores { values, durations } = self.run((prepared, slot), request, fate).await?;
+        let durations = Durations { decode, ..durations };
+        let probabilities = ranking::probabilities(&values, self.model.manifest.output.activation);
         let ranked = ranking::top_k(&probabilities, request.top_k);
         Ok(Classification { ranked, image: header, durations })
+    }
+
+    async fn score_input(
+        &self,
+        (input, slot): (Input, Slot),
+        request: &Request,
+        fate: &mut Fate<'_>,
+    ) -> Result<Scores, ClassifyError> {
+        let (prepared, decode) = match input {
+            Input::Picture(image) => {
+                let header = ImageHeader::parse(&image.bytes, self.resources.max_pixels)?;
+                self.decode((image, header), request, fate).await?
+            }
+            Input::Tensor(Encoded { bytes, charge }) => {
+                (Prepared { content: Content::Tensor(bytes), charge }, Duration::ZERO)
+            }
+        };
+        let scores = self.run((prepared, slot), request, fate).await?;
+        Ok(Scores { durations: Durations { decode, ..scores.durations }, ..scores })
+    }
+
+    /// Waits for a worker and for its answer.
+    async fn run(
+        &self,
+        (prepared, slot): (Prepared, Slot),
+        request: &Request,
+        fate: &mut Fate<'_>,
+    ) -> Result<Scores, ClassifyError> {
+        fate.at = None;
+        let answer = slot.submit(prepared, request.deadline).await;
+        let Answer { logits, queued, inference } =
+            answer.unwrap_or_else(|_| Err(JobError::Failed("a worker died".to_owned())))?;
+        let metrics = &self.resources.metrics;
+        metrics.observe_stage(Stage::Queue, queued);
+        metrics.observe_stage(Stage::Inference, inference);
+        let durations = Durations { queue: queued, inference, ..Durations::default() };
+        Ok(Scores { values: logits, durations })
     }
 
     /// Waits for a core, charges what decoding will take at its peak, and decodes.
@@ -207,7 +276,7 @@ impl Pipeline {
         (image, header): (Encoded, ImageHeader),
         request: &Request,
         fate: &mut Fate<'_>,
-    ) -> Result<(Decoded, Duration), ClassifyError> {
+    ) -> Result<(Prepared, Duration), ClassifyError> {
         let waiting = Instant::now();
         let core = request.lane.core().await;
         fate.at = Some(Abandonment::Decode);
@@ -220,14 +289,10 @@ impl Pipeline {
         self.queue.observe_decode(started.elapsed());
         // A decoder that panics has met a picture that it cannot read.
         let broken = |_| Err(ImageError::Undecodable { reason: "the decoder gave up".to_owned() });
-        Ok((decoded.unwrap_or_else(broken)?, waiting.elapsed()))
-    }
-
-    fn observe(&self, durations: Durations) {
-        let metrics = &self.resources.metrics;
-        metrics.observe_stage(Stage::Decode, durations.decode);
-        metrics.observe_stage(Stage::Queue, durations.queue);
-        metrics.observe_stage(Stage::Inference, durations.inference);
+        let prepared = decoded.unwrap_or_else(broken)?;
+        let took = waiting.elapsed();
+        self.resources.metrics.observe_stage(Stage::Decode, took);
+        Ok((prepared, took))
     }
 }
 
@@ -236,10 +301,10 @@ fn decode(
     transform: Transform,
     image: &Encoded,
     (header, mut charge): (&ImageHeader, Charge),
-) -> Result<Decoded, ImageError> {
+) -> Result<Prepared, ImageError> {
     let pixels = transform.apply(&image.bytes, header)?;
     charge.shrink_to(pixels.bytes().len() as u64);
-    Ok(Decoded { pixels, charge })
+    Ok(Prepared { content: Content::Pixels(pixels), charge: Arc::new(charge) })
 }
 
 fn transform(manifest: &Manifest) -> Transform {
@@ -269,38 +334,5 @@ impl Durations {
             queue: self.queue.max(other.queue),
             inference: self.inference.max(other.inference),
         }
-    }
-}
-
-/// Counts an image when its way ends, also where that is a client's going away.
-struct Fate<'a> {
-    metrics: &'a Metrics,
-    outcome: Outcome,
-    /// How far it has come; from the queue on, the workers count for themselves.
-    at: Option<Abandonment>,
-}
-
-impl<'a> Fate<'a> {
-    fn of_one_image(metrics: &'a Metrics) -> Self {
-        Self { metrics, outcome: Outcome::Abandoned, at: Some(Abandonment::Admitted) }
-    }
-}
-
-impl Drop for Fate<'_> {
-    fn drop(&mut self) {
-        self.metrics.count_image(self.outcome);
-        if let (Outcome::Abandoned, Some(at)) = (self.outcome, self.at) {
-            self.metrics.count_abandoned(at);
-        }
-    }
-}
-
-fn outcome(result: &Result<Classification, ClassifyError>) -> Outcome {
-    match result {
-        Ok(_) => Outcome::Classified,
-        Err(ClassifyError::Image(_)) => Outcome::Undecodable,
-        Err(ClassifyError::Rejected(_)) => Outcome::Rejected,
-        Err(ClassifyError::Expired) => Outcome::Expired,
-        Err(ClassifyError::Failed(_)) => Outcome::Failed,
     }
 }

@@ -115,7 +115,7 @@ impl Backlog {
         self.line.ready()
     }
 
-    /// Puts a decoded image in its place, which it may have left for a worker before.
+    /// Puts an image in its place, which it may have left for a worker before.
     pub(super) fn push(&mut self, job: Job, now: Instant) {
         if self.line.ready() == 0 {
             self.workers.work_begins(now);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::job::Job;
+use super::job::{Content, Job};
 use crate::inference::{BatchTensor, Elements, Engine, InferenceError, Logits};
 use crate::preprocess::{self, Packing};
 
@@ -58,7 +58,11 @@ impl Executor {
         self.buffer.resize(slots);
         let pack_and_run = || {
             for (index, job) in jobs.iter().enumerate() {
-                self.packing.pack(&job.image.pixels, place(&mut self.buffer, index));
+                let place = place(&mut self.buffer, index);
+                match &job.image.content {
+                    Content::Pixels(pixels) => self.packing.pack(pixels, place),
+                    Content::Tensor(elements) => place.copy_from_bytes(elements),
+                }
             }
             self.engine.run(&self.buffer)
         };

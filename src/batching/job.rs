@@ -1,7 +1,9 @@
 //! The message between the handle and a worker: one image and where its answer goes.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use thiserror::Error;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -12,18 +14,26 @@ use super::queue::Slot;
 use crate::memory::Charge;
 use crate::preprocess::Pixels;
 
-/// A picture in the network's size, and the memory that it holds.
-pub struct Decoded {
-    /// What the network sees.
-    pub pixels: Pixels,
-    /// Given back with the pixels.
-    pub charge: Charge,
+/// An image that a worker can pack, and the memory that it holds.
+pub struct Prepared {
+    /// What the network will see.
+    pub content: Content,
+    /// Given back with the content, or with the last that shares it.
+    pub charge: Arc<Charge>,
+}
+
+/// What the network will see of one image.
+pub enum Content {
+    /// A picture in the network's size, which packing turns into numbers.
+    Pixels(Pixels),
+    /// The numbers themselves: one image's elements of the input tensor, little-endian.
+    Tensor(Bytes),
 }
 
 /// One image on its way to a worker.
 pub struct Job {
-    /// The picture.
-    pub image: Decoded,
+    /// What to run the network on.
+    pub image: Prepared,
     /// When the answer is of no use any more.
     pub deadline: Instant,
     /// When it came into the queue.

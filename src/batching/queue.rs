@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::Shared;
 use super::backlog::{Load, Promise};
-use super::job::{Answer, Decoded, Job, JobError};
+use super::job::{Answer, Job, JobError, Prepared};
 use crate::telemetry::metrics::Reason;
 
 /// Admits images and sends them to the workers. Clones are the same queue.
@@ -127,7 +127,7 @@ impl Slot {
     #[must_use]
     pub fn submit(
         self,
-        image: Decoded,
+        image: Prepared,
         deadline: Instant,
     ) -> oneshot::Receiver<Result<Answer, JobError>> {
         let (reply, answer) = oneshot::channel();

@@ -10,10 +10,10 @@ pub const POISON: [u8; 3] = [255, 0, 255];
 /// The first pixel of an image after which the engine runs nothing any more.
 pub const LETHAL: [u8; 3] = [255, 255, 0];
 
-/// Answers with logits that follow from the first three bytes of an image.
+/// Answers with logits that follow from the first three elements of an image.
 ///
-/// The red, green and blue of the first pixel are the logits of classes 0, 1 and 2; further
-/// classes have 0. [`POISON`] and [`LETHAL`] are the exceptions.
+/// A 32nd of each, of bytes the red, green and blue of the first pixel, is the logit of classes 0,
+/// 1 and 2; further classes have 0. [`POISON`] and [`LETHAL`] are the exceptions.
 pub struct FakeEngine {
     classes: usize,
     control: FakeControl,
@@ -52,10 +52,10 @@ impl FakeEngine {
         Self { classes, control, alive: true }
     }
 
-    fn row(&self, pixel: [u8; 3]) -> Vec<f32> {
+    fn row(&self, pixel: [f32; 3]) -> Vec<f32> {
         let mut row = vec![0.0; self.classes];
         for (logit, channel) in row.iter_mut().zip(pixel) {
-            *logit = f32::from(channel) / 32.0;
+            *logit = channel / 32.0;
         }
         row
     }
@@ -65,22 +65,30 @@ impl Engine for FakeEngine {
     fn run(&mut self, batch: &BatchTensor) -> Result<Logits, InferenceError> {
         self.control.enter(batch.images())?;
         let failed = |cause: &str| Err(InferenceError::Failed(cause.to_owned()));
-        let Elements::Uint8(bytes) = &batch.elements else {
-            return failed("the fake engine takes bytes");
-        };
-        let pixels: Vec<[u8; 3]> = bytes
-            .chunks_exact(batch.image_length())
-            .map(|image| [image[0], image[1], image[2]])
-            .collect();
-        self.alive &= !pixels.contains(&LETHAL);
+        let pixels = first_elements(batch);
+        self.alive &= !pixels.contains(&LETHAL.map(f32::from));
         if !self.alive {
             return failed("the engine is dead");
         }
-        if pixels.contains(&POISON) {
+        if pixels.contains(&POISON.map(f32::from)) {
             return failed("an image is poisonous");
         }
         let values = pixels.into_iter().flat_map(|pixel| self.row(pixel)).collect();
         Ok(Logits::new(self.classes, values))
+    }
+}
+
+/// The first three elements of each image: of bytes in `[n, h, w, 3]` the first pixel.
+fn first_elements(batch: &BatchTensor) -> Vec<[f32; 3]> {
+    fn of<T: Copy>(values: &[T], length: usize, number: impl Fn(T) -> f32) -> Vec<[f32; 3]> {
+        let first = |image: &[T]| [image[0], image[1], image[2]].map(&number);
+        values.chunks_exact(length).map(first).collect()
+    }
+    let length = batch.image_length();
+    match &batch.elements {
+        Elements::Float32(values) => of(values, length, f32::from),
+        Elements::Float16(values) => of(values, length, f32::from),
+        Elements::Uint8(values) => of(values, length, f32::from),
     }
 }
 

@@ -18,6 +18,9 @@ pub struct Packing {
     halves: [[f16; 256]; 3],
 }
 
+/// A mistake of the program, not of a client.
+const OTHER_SIZE: &str = "the slot is for pictures of another size";
+
 /// Room for one picture in a batch: `3 * height * width` elements of the tensor's type.
 #[derive(Debug)]
 pub enum Slot<'a> {
@@ -66,7 +69,7 @@ impl Packing {
     }
 
     fn write<T>(&self, bytes: &[u8], slot: &mut [T], number: impl Fn(usize, u8) -> T) {
-        assert_eq!(bytes.len(), slot.len(), "the slot is for pictures of another size");
+        assert_eq!(bytes.len(), slot.len(), "{OTHER_SIZE}");
         let [first, second, third] = self.channels;
         let (pixels, _) = bytes.as_chunks::<3>();
         let numbers = |pixel: &[u8; 3]| {
@@ -86,6 +89,32 @@ impl Packing {
                 }
             }
         }
+    }
+}
+
+impl Slot<'_> {
+    /// Copies elements that are ready, little-endian.
+    ///
+    /// # Panics
+    ///
+    /// Where `bytes` do not fill the slot: the batch was made for another size.
+    pub fn copy_from_bytes(self, bytes: &[u8]) {
+        match self {
+            Self::Float32(slot) => copy(slot, bytes.as_chunks::<4>(), f32::from_le_bytes),
+            Self::Float16(slot) => copy(slot, bytes.as_chunks::<2>(), f16::from_le_bytes),
+            Self::Uint8(slot) => copy(slot, bytes.as_chunks::<1>(), u8::from_le_bytes),
+        }
+    }
+}
+
+fn copy<T, const SIZE: usize>(
+    slot: &mut [T],
+    (elements, rest): (&[[u8; SIZE]], &[u8]),
+    number: impl Fn([u8; SIZE]) -> T,
+) {
+    assert!(slot.len() == elements.len() && rest.is_empty(), "{OTHER_SIZE}");
+    for (place, element) in slot.iter_mut().zip(elements) {
+        *place = number(*element);
     }
 }
 
@@ -144,6 +173,27 @@ mod tests {
         packing.pack(&pixels(), Slot::Float16(&mut halves));
 
         assert_eq!(halves, floats.map(f16::from_f32));
+    }
+
+    #[test]
+    fn ready_elements_are_copied_as_they_are() {
+        let numbers = [0.25, -1.5, 65504.0];
+        let (mut floats, mut halves, mut bytes) = ([0.0; 3], [f16::ZERO; 3], [0; 3]);
+
+        Slot::Float32(&mut floats).copy_from_bytes(&numbers.map(f32::to_le_bytes).concat());
+        let half_bytes = numbers.map(|number| f16::from_f32(number).to_le_bytes()).concat();
+        Slot::Float16(&mut halves).copy_from_bytes(&half_bytes);
+        Slot::Uint8(&mut bytes).copy_from_bytes(&[7, 0, 255]);
+
+        assert_eq!(floats.map(f32::to_bits), numbers.map(f32::to_bits));
+        assert_eq!(halves, numbers.map(f16::from_f32));
+        assert_eq!(bytes, [7, 0, 255]);
+    }
+
+    #[test]
+    #[should_panic(expected = "another size")]
+    fn elements_that_do_not_fill_the_slot_are_a_mistake_of_the_program() {
+        Slot::Float32(&mut [0.0; 2]).copy_from_bytes(&[0; 9]);
     }
 
     #[test]

@@ -14,7 +14,7 @@ use tokio::runtime;
 use tokio::sync::oneshot::{self, error::TryRecvError};
 
 use super::*;
-use crate::batching::job::{Answer, Decoded, JobError};
+use crate::batching::job::{Answer, Content, JobError, Prepared};
 use crate::batching::queue::Slot;
 use crate::batching::{BatchSizes, Collector, Queue, pair};
 use crate::memory::Charge;
@@ -205,8 +205,9 @@ impl Simulation {
         match event {
             Event::Arrival => self.arrive(),
             Event::Decoded(slot, image) => {
-                let decoded = Decoded { pixels: Pixels::black(1, 1), charge: Charge::nothing() };
-                self.waiting.push((image, slot.submit(decoded, image.deadline)));
+                let content = Content::Pixels(Pixels::black(1, 1));
+                let prepared = Prepared { content, charge: Arc::new(Charge::nothing()) };
+                self.waiting.push((image, slot.submit(prepared, image.deadline)));
             }
             Event::BatchEnd(worker, jobs, took) => {
                 self.collectors[worker].observe_batch(&jobs, took);

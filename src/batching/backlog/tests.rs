@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::sync::oneshot::{self, error::TryRecvError};
 
 use super::*;
-use crate::batching::job::{Answer, Decoded, JobError};
+use crate::batching::job::{Answer, Content, JobError, Prepared};
 use crate::batching::queue::Slot;
 use crate::batching::{BatchSizes, Collector, Queue, Rejection, pair};
 use crate::memory::Charge;
@@ -49,8 +49,9 @@ fn submit(queue: &Queue, images: usize, within: Duration) -> Vec<Reply> {
     slots.into_iter().map(|slot| slot.submit(picture(), deadline)).collect()
 }
 
-fn picture() -> Decoded {
-    Decoded { pixels: Pixels::black(1, 1), charge: Charge::nothing() }
+fn picture() -> Prepared {
+    let content = Content::Pixels(Pixels::black(1, 1));
+    Prepared { content, charge: Arc::new(Charge::nothing()) }
 }
 
 fn reason(refused: Result<Vec<Slot>, Rejection>) -> Option<Reason> {
