@@ -35,6 +35,15 @@ pub trait EngineFactory: Send + Sync {
     fn create(&self) -> Result<Box<dyn Engine>, InferenceError>;
 }
 
+/// How a graph calls what it takes and gives.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct TensorNames {
+    /// The picture.
+    pub input: String,
+    /// A score a class.
+    pub output: String,
+}
+
 /// A batch that did not run.
 #[derive(Clone, Debug, Error)]
 pub enum InferenceError {

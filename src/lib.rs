@@ -19,6 +19,7 @@ pub mod ranking;
 pub mod readiness;
 pub mod resources;
 pub mod service;
+pub mod serving;
 pub mod shutdown;
 pub mod telemetry;
 pub mod vitals;

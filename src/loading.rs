@@ -15,7 +15,7 @@ use crate::config::InferenceConfig;
 use crate::inference::onnx::{LoadError, OnnxEngine, OnnxRuntime, SessionFactory};
 use crate::inference::provider::Provider;
 use crate::inference::runtime::RuntimeError;
-use crate::inference::{BatchTensor, Engine, EngineFactory, InferenceError};
+use crate::inference::{BatchTensor, Engine, EngineFactory, InferenceError, TensorNames};
 use crate::model::{Manifest, Model, ModelError};
 use crate::pipeline::{Pipeline, Resources};
 use crate::preprocess::Packing;
@@ -25,6 +25,8 @@ use crate::telemetry::{self, metrics::Metrics};
 pub struct LoadedModel {
     /// The way through it.
     pub pipeline: Pipeline,
+    /// How the graph calls its input and output.
+    pub tensors: TensorNames,
     /// End when the queue is closed and empty.
     pub workers: Vec<JoinHandle<()>>,
     /// The device, as the warm-up has shown.
@@ -92,6 +94,7 @@ pub fn load(
         decoders: resources.pool.threads(),
     };
     let (queue, collector) = batching::pair(gathering, Arc::clone(&resources.metrics));
+    let tensors = first.names();
     let mut engines = vec![first];
     for _ in 1..layout.sessions.get() {
         engines.push(factory.engine()?);
@@ -100,6 +103,7 @@ pub fn load(
     let workers = start_workers(engines, factory, (&collector, &resources.metrics))?;
     let loaded = LoadedModel {
         pipeline: Pipeline::new(model, queue, resources.clone()),
+        tensors,
         workers,
         provider,
         onnxruntime: runtime.version.clone(),

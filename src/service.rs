@@ -11,7 +11,7 @@ use tokio::task;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::api::{self, AdminState, App, AppState, Limits, Models, Router, ServedModel, listener};
+use crate::api::{self, AdminState, Router, listener};
 use crate::batching::Queue;
 use crate::config::Config;
 use crate::cpu_pool::CpuPool;
@@ -20,6 +20,7 @@ use crate::loading::{self, LoadedModel, StartError};
 use crate::memory::MemoryBudget;
 use crate::pipeline::Resources;
 use crate::readiness::{Readiness, State};
+use crate::serving::{App, AppState, Limits, Models, ServedModel};
 use crate::shutdown::Signals;
 use crate::telemetry::logs::LogLevel;
 use crate::telemetry::metrics::Metrics;
@@ -198,6 +199,7 @@ fn load_all(config: &Config, resources: &Resources) -> Result<Loaded, ServeError
         workers.extend(loaded.workers);
         let model = ServedModel {
             pipeline: loaded.pipeline,
+            tensors: loaded.tensors,
             provider: loaded.provider,
             onnxruntime: loaded.onnxruntime,
             sessions: loaded.layout.sessions,

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What each part may use of the crate; a part that is not listed may use anything.
-const MAY_USE: [(&str, &[&str]); 13] = [
+const MAY_USE: [(&str, &[&str]); 14] = [
     ("networks", &[]),
     ("ranking", &["model"]),
     ("model", &["networks"]),
@@ -18,6 +18,7 @@ const MAY_USE: [(&str, &[&str]); 13] = [
     ("resources", &[]),
     ("memory", &[]),
     ("cpu_pool", &[]),
+    ("serving", &["batching", "inference", "memory", "pipeline", "readiness", "telemetry"]),
     ("vitals", &["batching", "cpu_pool", "readiness", "telemetry"]),
 ];
 

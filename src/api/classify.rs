@@ -1,7 +1,5 @@
 //! `POST /classify`
 
-use std::num::NonZeroUsize;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Json;
@@ -12,15 +10,15 @@ use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use futures_util::future::join_all;
 use serde::Deserialize;
-use tokio::time::Instant as Deadline;
 use utoipa::IntoParams;
 
+use super::body::Purpose;
 use super::error::ApiError;
 use super::observe::{RequestId, ServerTiming};
 use super::response::{ClassifiedImage, ClassifyResponse, ImageResult, ModelSummary};
 use super::upload::{self, JsonUpload, Upload};
-use super::{App, AppState, ServedModel};
 use crate::pipeline::{Classification, ClassifyError, Durations, Request};
+use crate::serving::{App, ServedModel};
 use crate::telemetry::metrics::Stage;
 
 /// Classes in an answer that does not say how many.
@@ -80,8 +78,9 @@ pub(super) async fn classify(
     let Query(parameters) =
         parameters.map_err(|cause| ApiError::InvalidRequest(cause.body_text()))?;
     let model = app.model(parameters.model.as_deref())?;
-    let deadline = deadline(&app, parameters.timeout_ms)?;
-    let upload = upload::read(&app, (&model.pipeline, deadline), &headers, body).await?;
+    let deadline = app.deadline(timeout(parameters.timeout_ms)?);
+    let purpose = Purpose { app: &app, pipeline: &model.pipeline, deadline };
+    let upload = upload::read(purpose, &headers, body).await?;
     let top_k = top_k(parameters.top_k.or(upload.top_k), model.pipeline.model.labels.len())?;
     let read = upload.read;
     let results = classify_all(&model, upload, model.pipeline.request(top_k, deadline)).await?;
@@ -94,21 +93,11 @@ pub(super) async fn classify(
     Ok((Extension(timing), Json(response)).into_response())
 }
 
-impl AppState {
-    fn model(&self, name: Option<&str>) -> Result<Arc<ServedModel>, ApiError> {
-        let unknown = || ApiError::UnknownModel(name.unwrap_or_default().to_owned());
-        self.models.get(name).cloned().ok_or_else(unknown)
+fn timeout(timeout_ms: Option<u64>) -> Result<Option<Duration>, ApiError> {
+    if timeout_ms == Some(0) {
+        return Err(ApiError::InvalidRequest("`timeout_ms` must be at least 1".into()));
     }
-}
-
-fn deadline(app: &AppState, timeout_ms: Option<u64>) -> Result<Deadline, ApiError> {
-    let longest = app.limits.request_timeout;
-    let timeout = match timeout_ms {
-        Some(0) => return Err(ApiError::InvalidRequest("`timeout_ms` must be at least 1".into())),
-        Some(milliseconds) => Duration::from_millis(milliseconds).min(longest),
-        None => longest,
-    };
-    Ok(Deadline::now() + timeout)
+    Ok(timeout_ms.map(Duration::from_millis))
 }
 
 fn top_k(asked: Option<usize>, classes: usize) -> Result<usize, ApiError> {
@@ -127,13 +116,7 @@ async fn classify_all(
     upload: Upload,
     request: Request,
 ) -> Result<Vec<Result<Classification, ClassifyError>>, ApiError> {
-    let limit = model.pipeline.max_images();
-    let count = NonZeroUsize::new(upload.images.len()).filter(|count| *count <= limit);
-    let count = count.ok_or_else(|| {
-        let sent = upload.images.len();
-        ApiError::InvalidRequest(format!("{sent} images in a request; 1 to {limit} are taken"))
-    })?;
-    let slots = model.pipeline.admit(count, request.deadline)?;
+    let slots = model.admit(upload.images.len(), request.deadline)?;
     let images = upload.images.into_iter().zip(slots);
     let classify = |(image, slot)| model.pipeline.classify(image, slot, &request);
     Ok(join_all(images.map(classify)).await)

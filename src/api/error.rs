@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 use crate::batching::Rejection;
 use crate::pipeline::ClassifyError;
 use crate::preprocess::ImageError;
+use crate::serving::RequestError;
 use crate::telemetry::metrics::Reason;
 
 /// The share of a predicted time that a client's return is spread over, and at least a second.
@@ -19,6 +20,13 @@ const JITTER: f64 = 0.25;
 
 /// Characters; a client's own text may stand in a detail, but not a picture.
 const LONGEST_DETAIL: usize = 300;
+
+/// Status, code and title.
+type Kind = (StatusCode, &'static str, &'static str);
+
+const INVALID_REQUEST: Kind =
+    (StatusCode::BAD_REQUEST, "invalid_request", "The request is invalid");
+const NOT_FOUND: Kind = (StatusCode::NOT_FOUND, "not_found", "There is no such thing");
 
 /// Everything that a request can be refused or fail with.
 #[derive(Clone, Debug, Error)]
@@ -29,9 +37,6 @@ pub enum ApiError {
     /// No such path.
     #[error("there is nothing at `{0}`")]
     NotFound(String),
-    /// No such model.
-    #[error("no model `{0}` is served; `GET /models` lists those that are")]
-    UnknownModel(String),
     /// The path is there, but not for this method.
     #[error("`{0}` is not allowed here")]
     MethodNotAllowed(String),
@@ -41,9 +46,9 @@ pub enum ApiError {
     /// A content type that is not taken.
     #[error("`{0}` is not taken; send an image, `multipart/form-data` or `application/json`")]
     UnsupportedMediaType(String),
-    /// An image of its own cause.
+    /// What every door may answer.
     #[error(transparent)]
-    Classify(#[from] ClassifyError),
+    Request(#[from] RequestError),
     /// A client that was too slow in sending.
     #[error("the body did not arrive before the deadline")]
     BodyTimeout,
@@ -78,15 +83,11 @@ pub struct Problem {
 }
 
 impl ApiError {
-    /// Status, code and title: the one place that decides them.
-    fn kind(&self) -> (StatusCode, &'static str, &'static str) {
+    /// The one place that decides them.
+    fn kind(&self) -> Kind {
         match self {
-            Self::InvalidRequest(_) | Self::BodyIncomplete(_) => {
-                (StatusCode::BAD_REQUEST, "invalid_request", "The request is invalid")
-            }
-            Self::NotFound(_) | Self::UnknownModel(_) => {
-                (StatusCode::NOT_FOUND, "not_found", "There is no such thing")
-            }
+            Self::InvalidRequest(_) | Self::BodyIncomplete(_) => INVALID_REQUEST,
+            Self::NotFound(_) => NOT_FOUND,
             Self::MethodNotAllowed(_) => {
                 (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "The method is not allowed")
             }
@@ -101,7 +102,7 @@ impl ApiError {
                 "unsupported_media_type",
                 "The content type is not taken",
             ),
-            Self::Classify(error) => classify_kind(error),
+            Self::Request(error) => request_kind(error),
             Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal", "An internal error"),
         }
     }
@@ -140,8 +141,9 @@ impl ApiError {
 
     /// When to come back, where load is the cause.
     fn retry_after(&self) -> Option<Duration> {
-        match self {
-            Self::Classify(ClassifyError::Rejected(rejection)) => Some(rejection.retry_after),
+        let Self::Request(error) = self else { return None };
+        match error.classify_error() {
+            Some(ClassifyError::Rejected(rejection)) => Some(rejection.retry_after),
             _ => None,
         }
     }
@@ -167,7 +169,17 @@ fn spread(wait: Duration, luck: f64) -> u64 {
     whole(wait + jitter).max(1)
 }
 
-fn classify_kind(error: &ClassifyError) -> (StatusCode, &'static str, &'static str) {
+fn request_kind(error: &RequestError) -> Kind {
+    match error {
+        RequestError::Invalid(_) => INVALID_REQUEST,
+        RequestError::UnknownModel { .. } | RequestError::UnknownVersion { .. } => NOT_FOUND,
+        RequestError::Image(cause) | RequestError::OneOfSeveral { cause, .. } => {
+            classify_kind(cause)
+        }
+    }
+}
+
+fn classify_kind(error: &ClassifyError) -> Kind {
     match error {
         ClassifyError::Image(ImageError::TooLarge { .. }) => {
             (StatusCode::UNPROCESSABLE_ENTITY, "image_too_large", "The image has too many pixels")
@@ -190,9 +202,15 @@ fn classify_kind(error: &ClassifyError) -> (StatusCode, &'static str, &'static s
     }
 }
 
+impl From<ClassifyError> for ApiError {
+    fn from(error: ClassifyError) -> Self {
+        Self::Request(error.into())
+    }
+}
+
 impl From<Rejection> for ApiError {
     fn from(rejection: Rejection) -> Self {
-        Self::Classify(rejection.into())
+        Self::Request(rejection.into())
     }
 }
 

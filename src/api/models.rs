@@ -5,7 +5,7 @@ use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{App, ServedModel};
+use crate::serving::{App, ServedModel};
 
 /// The models that are served.
 #[derive(Serialize, ToSchema)]

@@ -3,11 +3,11 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::ServedModel;
 use super::error::Problem;
 use crate::model::Model;
 use crate::pipeline::Classification;
 use crate::preprocess::ImageHeader;
+use crate::serving::ServedModel;
 
 /// The answer to a request.
 #[derive(Debug, Serialize, ToSchema)]

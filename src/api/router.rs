@@ -6,17 +6,23 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::header::CONNECTION;
-use axum::http::{HeaderValue, Method, Uri, Version};
+use axum::http::{Extensions, HeaderMap, HeaderValue, Method, StatusCode, Uri, Version};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::{Predicate, SizeAbove};
 
 use super::error::ApiError;
 use super::observe::observe;
-use super::{App, classify, document, models};
+use super::{classify, document, models};
 use crate::readiness::{self, Readiness};
+use crate::serving::App;
 use crate::telemetry::metrics::Metrics;
+
+/// Bytes of an answer below which a packet holds it anyhow.
+const SMALLEST_COMPRESSED: u64 = 1024;
 
 /// The public listener's paths.
 pub fn public(app: App) -> Router {
@@ -26,7 +32,15 @@ pub fn public(app: App) -> Router {
         .route("/models", get(models::list))
         .route("/openapi.yaml", get(document::serve));
     let farewell = middleware::from_fn_with_state(app.readiness.clone(), say_farewell);
-    finish(routes.with_state(app), metrics).layer(farewell)
+    finish(routes.with_state(app), metrics).layer(farewell).layer(compression())
+}
+
+/// Answers that are worth it, for clients that ask. An error stays as it is: some clients inflate
+/// only the answers that they hoped for.
+fn compression() -> CompressionLayer<impl Predicate> {
+    let success =
+        |status: StatusCode, _: Version, _: &HeaderMap, _: &Extensions| status.is_success();
+    CompressionLayer::new().compress_when(SizeAbove::new(SMALLEST_COMPRESSED).and(success))
 }
 
 /// While the process drains, tells clients not to send their next request on this connection, so

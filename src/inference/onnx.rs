@@ -11,7 +11,7 @@ use thiserror::Error;
 
 use super::provider::Provider;
 use super::runtime::{self, RuntimeError};
-use super::{BatchTensor, Elements, Engine, EngineFactory, InferenceError, Logits};
+use super::{BatchTensor, Elements, Engine, EngineFactory, InferenceError, Logits, TensorNames};
 use crate::model::Model;
 
 mod signature;
@@ -144,6 +144,13 @@ impl EngineFactory for SessionFactory {
 }
 
 impl OnnxEngine {
+    /// How the graph calls its input and output.
+    #[must_use]
+    pub fn names(&self) -> TensorNames {
+        let Signature { input, output, .. } = &self.signature;
+        TensorNames { input: input.clone(), output: output.clone() }
+    }
+
     fn extract(&self, output: &DynValue, images: usize) -> Result<Logits, InferenceError> {
         let failed = |cause: ort::Error| failed(&cause);
         let (shape, values) = if self.signature.half_output {

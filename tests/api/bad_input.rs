@@ -142,14 +142,6 @@ async fn what_a_client_sends_is_not_repeated_at_length_nor_with_control_characte
 }
 
 #[tokio::test]
-async fn a_compressed_body_is_not_taken() {
-    let service = Service::start();
-    let request = Request::post("/classify").header("content-encoding", "gzip");
-    let answer = service.send(request.body(png([0, 0, 9]).into()).unwrap()).await;
-    assert!(answer.problem(415, "unsupported_media_type").contains("gzip"));
-}
-
-#[tokio::test]
 async fn a_body_that_does_not_arrive_in_time_is_given_up() {
     let service = Service::start();
     let never = Body::from_stream(stream::pending::<Result<Bytes, io::Error>>());

@@ -4,6 +4,7 @@
 mod admin;
 mod answers;
 mod bad_input;
+mod compression;
 mod failures;
 mod load;
 mod support;

@@ -9,20 +9,22 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, Response, StatusCode};
+use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use image::{ImageFormat, Rgb, RgbImage};
-use resnet_serve::api::{AdminState, AppState, Limits, Models, ServedModel, admin, router};
+use resnet_serve::api::{AdminState, admin, router};
 use resnet_serve::batching::worker::Worker;
 use resnet_serve::batching::{self, BatchSizes, Executor, Gathering, Queue};
 use resnet_serve::cpu_pool::CpuPool;
-use resnet_serve::inference::BatchTensor;
 use resnet_serve::inference::fake::{FakeControl, FakeEngine, FakeFactory};
 use resnet_serve::inference::provider::Provider;
+use resnet_serve::inference::{BatchTensor, TensorNames};
 use resnet_serve::memory::MemoryBudget;
 use resnet_serve::model::{Label, Manifest, Model};
 use resnet_serve::pipeline::{Pipeline, Resources};
 use resnet_serve::preprocess::Packing;
 use resnet_serve::readiness::Readiness;
+use resnet_serve::serving::{AppState, Limits, Models, ServedModel};
 use resnet_serve::telemetry::logs::{self, LogFormat};
 use resnet_serve::telemetry::metrics::Metrics;
 use resnet_serve::vitals::Vitals;
@@ -90,6 +92,8 @@ impl Default for Settings {
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) headers: axum::http::HeaderMap,
+    pub(crate) bytes: Bytes,
+    /// The bytes where they are text.
     pub(crate) text: String,
 }
 
@@ -130,6 +134,7 @@ impl Service {
         };
         let served = ServedModel {
             pipeline: Pipeline::new(model, queue.clone(), resources),
+            tensors: TensorNames { input: "input".to_owned(), output: "logits".to_owned() },
             provider: Provider::Cpu,
             onnxruntime: "none".to_owned(),
             sessions: NonZeroUsize::MIN,
@@ -187,8 +192,8 @@ impl Answer {
     async fn read(response: Response<Body>) -> Self {
         let (parts, body) = response.into_parts();
         let bytes = body.collect().await.unwrap().to_bytes();
-        let text = String::from_utf8(bytes.to_vec()).unwrap();
-        Self { status: parts.status, headers: parts.headers, text }
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        Self { status: parts.status, headers: parts.headers, bytes, text }
     }
 
     pub(crate) fn json(&self) -> Value {

@@ -1,0 +1,177 @@
+//! A request's body, read within its limit, its deadline and the memory budget.
+
+use std::time::{Duration, Instant};
+
+use axum::body::Body;
+use axum::http::HeaderMap;
+use axum::http::header::CONTENT_LENGTH;
+use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt as _;
+use tokio::time::{Instant as Deadline, timeout, timeout_at};
+
+use super::error::ApiError;
+use super::inflate::{Coding, InflateError, inflate};
+use crate::memory::Charge;
+use crate::pipeline::{ClassifyError, Pipeline};
+use crate::serving::AppState;
+use crate::telemetry::metrics::Stage;
+
+/// Bytes that are allocated on a client's announcement.
+const FIRST_ALLOCATION: usize = 1 << 20;
+
+/// Of a body that is refused unread, what is read all the same: a client that writes before it
+/// reads would otherwise find a closed connection instead of the answer.
+const DISCARDED: usize = 8 << 20;
+
+/// How long that may take.
+const DISCARD_TIME: Duration = Duration::from_secs(1);
+
+/// What a body is read for.
+#[derive(Clone, Copy)]
+pub(super) struct Purpose<'a> {
+    pub(super) app: &'a AppState,
+    /// Where its images will go.
+    pub(super) pipeline: &'a Pipeline,
+    /// When the answer is of no use any more.
+    pub(super) deadline: Deadline,
+}
+
+/// A body that has come.
+pub(super) struct Received {
+    pub(super) bytes: Bytes,
+    /// What it holds of the memory budget.
+    pub(super) charge: Charge,
+    /// How long that took.
+    pub(super) took: Duration,
+}
+
+impl Purpose<'_> {
+    /// Reads and inflates a body, unless the headers already say that it is of no use. `form` finds
+    /// in them what the body will be.
+    ///
+    /// # Errors
+    ///
+    /// When no image would be admitted, and for a body that is too large, too slow or broken.
+    pub(super) async fn read<T>(
+        self,
+        (headers, body): (&HeaderMap, Body),
+        form: impl FnOnce(&HeaderMap) -> Result<T, ApiError>,
+    ) -> Result<(Received, T), ApiError> {
+        let checked = self.check(headers).and_then(|coding| Ok((coding, form(headers)?)));
+        let (coding, form) = match checked {
+            Ok(checked) => checked,
+            Err(error) => {
+                discard(body).await;
+                return Err(error);
+            }
+        };
+        let started = Instant::now();
+        let (bytes, charge) = timeout_at(self.deadline, self.collect(headers, body))
+            .await
+            .map_err(|_| ApiError::BodyTimeout)??;
+        let took = started.elapsed();
+        self.app.metrics.observe_stage(Stage::Read, took);
+        let (bytes, charge) = match coding {
+            None => (bytes, charge),
+            Some(coding) => self.in_time(self.inflate(coding, bytes, charge)).await?,
+        };
+        Ok((Received { bytes, charge, took }, form))
+    }
+
+    /// Runs what takes a body apart: on the pool, in time.
+    pub(super) async fn compute<T: Send + 'static>(
+        self,
+        work: impl FnOnce() -> Result<T, ApiError> + Send + 'static,
+    ) -> Result<T, ApiError> {
+        let computing = async {
+            let core = self.pipeline.pool().lane().core().await;
+            core.run(work).await.unwrap_or(Err(ApiError::Internal))
+        };
+        self.in_time(computing).await
+    }
+
+    async fn in_time<T>(
+        self,
+        work: impl Future<Output = Result<T, ApiError>>,
+    ) -> Result<T, ApiError> {
+        timeout_at(self.deadline, work).await.map_err(|_| ClassifyError::Expired)?
+    }
+
+    /// What can be said before the body is read: whether there is room, and whether the headers
+    /// fit.
+    fn check(self, headers: &HeaderMap) -> Result<Option<Coding>, ApiError> {
+        self.pipeline.check(self.deadline)?;
+        let limit = self.app.limits.max_body;
+        let announced = declared_length(headers);
+        if announced.is_some_and(|length| length > limit) {
+            return Err(ApiError::PayloadTooLarge(limit));
+        }
+        // Only compared: what a client announces is not charged before it has come.
+        if announced.is_some_and(|length| length as u64 > self.app.memory.left()) {
+            return Err(self.pipeline.out_of_memory().into());
+        }
+        Coding::of(headers)
+            .map_err(|name| ApiError::UnsupportedMediaType(format!("content-encoding: {name}")))
+    }
+
+    /// The whole body; each chunk is charged before it is kept.
+    async fn collect(self, headers: &HeaderMap, body: Body) -> Result<(Bytes, Charge), ApiError> {
+        let limit = self.app.limits.max_body;
+        let full = || ApiError::from(self.pipeline.out_of_memory());
+        // What a client only announces is not charged, or the announcement would be an attack.
+        let mut charge = self.app.memory.charge(0).ok_or_else(full)?;
+        let announced = declared_length(headers).unwrap_or(0);
+        let mut collected = BytesMut::with_capacity(announced.min(FIRST_ALLOCATION));
+        let mut chunks = body.into_data_stream();
+        while let Some(chunk) = chunks.next().await {
+            let chunk = chunk.map_err(|cause| ApiError::BodyIncomplete(cause.to_string()))?;
+            if collected.len() + chunk.len() > limit {
+                return Err(ApiError::PayloadTooLarge(limit));
+            }
+            if !charge.grow(chunk.len() as u64) {
+                return Err(full());
+            }
+            collected.extend_from_slice(&chunk);
+        }
+        Ok((collected.freeze(), charge))
+    }
+
+    async fn inflate(
+        self,
+        coding: Coding,
+        compressed: Bytes,
+        mut charge: Charge,
+    ) -> Result<(Bytes, Charge), ApiError> {
+        let limit = self.app.limits.max_body;
+        let core = self.pipeline.pool().lane().core().await;
+        let inflating = core.run(move || {
+            let inflated = inflate(coding, &compressed, (limit, &mut charge))?;
+            charge.shrink_to(inflated.len() as u64);
+            Ok((inflated, charge))
+        });
+        inflating.await.map_err(|_| ApiError::Internal)?.map_err(|error| match error {
+            InflateError::TooLarge => ApiError::PayloadTooLarge(limit),
+            InflateError::OutOfMemory => self.pipeline.out_of_memory().into(),
+            InflateError::Broken(_) => ApiError::InvalidRequest(error.to_string()),
+        })
+    }
+}
+
+/// Throws away what a client is sending, within bounds, so that it comes to read the answer.
+async fn discard(body: Body) {
+    let mut chunks = body.into_data_stream();
+    let mut seen = 0;
+    let reading = async {
+        while let Some(Ok(chunk)) = chunks.next().await {
+            seen += chunk.len();
+            if seen > DISCARDED {
+                break;
+            }
+        }
+    };
+    let _ = timeout(DISCARD_TIME, reading).await;
+}
+
+fn declared_length(headers: &HeaderMap) -> Option<usize> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}

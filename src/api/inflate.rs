@@ -1,0 +1,164 @@
+//! Bodies that come compressed.
+
+use std::io::{self, Read};
+
+use axum::http::header::CONTENT_ENCODING;
+use axum::http::{HeaderMap, HeaderValue};
+use bytes::Bytes;
+use flate2::read::{MultiGzDecoder, ZlibDecoder};
+use thiserror::Error;
+
+use crate::memory::Charge;
+
+/// Bytes that are inflated before their room is asked for.
+const STEP: usize = 64 << 10;
+
+/// How a body is compressed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Coding {
+    /// As in RFC 1952.
+    Gzip,
+    /// As in RFC 1950, which HTTP calls `deflate`.
+    Deflate,
+}
+
+/// A body that could not be inflated.
+#[derive(Debug, Error)]
+pub(super) enum InflateError {
+    /// It is larger than it may be.
+    #[error("the body is too large when inflated")]
+    TooLarge,
+    /// There is no memory for it.
+    #[error("there is no memory for the inflated body")]
+    OutOfMemory,
+    /// It is not what it claims to be.
+    #[error("the body cannot be inflated: {0}")]
+    Broken(io::Error),
+}
+
+impl Coding {
+    /// The coding that the headers name, none for a plain body.
+    ///
+    /// # Errors
+    ///
+    /// The name of a coding that is not known.
+    pub(super) fn of(headers: &HeaderMap) -> Result<Option<Self>, String> {
+        let Some(value) = headers.get(CONTENT_ENCODING).map(HeaderValue::as_bytes) else {
+            return Ok(None);
+        };
+        match value.to_ascii_lowercase().as_slice() {
+            b"identity" => Ok(None),
+            b"gzip" => Ok(Some(Self::Gzip)),
+            b"deflate" => Ok(Some(Self::Deflate)),
+            _ => Err(String::from_utf8_lossy(value).into_owned()),
+        }
+    }
+}
+
+/// Inflates a body within `limit` bytes; each step is charged before it is kept, so that a small
+/// body that would become a large one costs no more than one that is sent plain.
+///
+/// # Errors
+///
+/// When it becomes too large, finds no memory, or is broken.
+pub(super) fn inflate(
+    coding: Coding,
+    compressed: &[u8],
+    (limit, charge): (usize, &mut Charge),
+) -> Result<Bytes, InflateError> {
+    let mut decoder: Box<dyn Read> = match coding {
+        Coding::Gzip => Box::new(MultiGzDecoder::new(compressed)),
+        Coding::Deflate => Box::new(ZlibDecoder::new(compressed)),
+    };
+    let mut inflated = Vec::new();
+    loop {
+        if !charge.grow(STEP as u64) {
+            return Err(InflateError::OutOfMemory);
+        }
+        let mut step = decoder.by_ref().take(STEP as u64);
+        let read = step.read_to_end(&mut inflated).map_err(InflateError::Broken)?;
+        if inflated.len() > limit {
+            return Err(InflateError::TooLarge);
+        }
+        if read == 0 {
+            return Ok(inflated.into());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use flate2::Compression;
+    use flate2::write::{GzEncoder, ZlibEncoder};
+
+    use super::*;
+    use crate::memory::MemoryBudget;
+
+    const BUDGET: u64 = 10 << 20;
+
+    fn gzip(bytes: &[u8]) -> Vec<u8> {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    fn zlib(bytes: &[u8]) -> Vec<u8> {
+        let mut encoder = ZlibEncoder::new(Vec::new(), Compression::best());
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    fn within(limit: usize, budget: u64, compressed: &[u8]) -> Result<Bytes, InflateError> {
+        let mut charge = MemoryBudget::new(budget).charge(0).unwrap();
+        inflate(Coding::Gzip, compressed, (limit, &mut charge))
+    }
+
+    #[test]
+    fn both_codings_give_back_what_was_compressed() {
+        let body = b"picture ".repeat(20_000);
+        let mut charge = MemoryBudget::new(BUDGET).charge(0).unwrap();
+        for (coding, compressed) in [(Coding::Gzip, gzip(&body)), (Coding::Deflate, zlib(&body))] {
+            let inflated = inflate(coding, &compressed, (body.len(), &mut charge)).unwrap();
+            assert!(inflated == body, "{coding:?}");
+        }
+    }
+
+    #[test]
+    fn a_gzip_body_may_have_several_members() {
+        let body = [gzip(b"pic"), gzip(b"ture")].concat();
+        assert_eq!(within(100, BUDGET, &body).unwrap(), "picture");
+    }
+
+    #[test]
+    fn a_small_body_that_becomes_a_large_one_is_given_up_at_the_limit() {
+        let bomb = gzip(&vec![0; 8 << 20]);
+        assert!(bomb.len() < 10_000);
+        assert!(matches!(within(1 << 20, BUDGET, &bomb), Err(InflateError::TooLarge)));
+        assert!(matches!(within(9 << 20, 1 << 20, &bomb), Err(InflateError::OutOfMemory)));
+    }
+
+    #[test]
+    fn a_body_that_is_cut_off_or_no_gzip_is_broken() {
+        let body = gzip(&b"picture ".repeat(1000));
+        for broken in [&body[..body.len() / 2], b"no gzip", b""] {
+            let result = within(1 << 20, BUDGET, broken);
+            assert!(matches!(result, Err(InflateError::Broken(_))), "{broken:?}: {result:?}");
+        }
+    }
+
+    #[test]
+    fn a_coding_that_is_not_known_is_named() {
+        let coding = |name| {
+            let mut headers = HeaderMap::new();
+            headers.insert(CONTENT_ENCODING, HeaderValue::from_static(name));
+            Coding::of(&headers)
+        };
+        assert_eq!(coding("GZIP"), Ok(Some(Coding::Gzip)));
+        assert_eq!(coding("identity"), Ok(None));
+        assert_eq!(coding("br"), Err("br".to_owned()));
+        assert_eq!(coding("gzip, deflate"), Err("gzip, deflate".to_owned()));
+        assert_eq!(Coding::of(&HeaderMap::new()), Ok(None));
+    }
+}

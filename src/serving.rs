@@ -1,0 +1,156 @@
+//! What every door leads to: the models that are served, and what a request may cost.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::batching::Slot;
+use crate::inference::TensorNames;
+use crate::inference::provider::Provider;
+use crate::memory::MemoryBudget;
+use crate::pipeline::Pipeline;
+use crate::readiness::{Readiness, State};
+use crate::telemetry::metrics::Metrics;
+
+mod error;
+
+pub use error::RequestError;
+
+/// What every handler sees. Clones are the same application.
+pub type App = Arc<AppState>;
+
+/// What the listeners serve.
+pub struct AppState {
+    /// The models; filled before the public listener takes its first request.
+    pub models: Models,
+    /// What a request may cost.
+    pub limits: Limits,
+    /// Bounds bodies and pixels.
+    pub memory: MemoryBudget,
+    /// Counts and times.
+    pub metrics: Arc<Metrics>,
+    /// Whether the process wants traffic.
+    pub readiness: Readiness,
+}
+
+/// What a request may cost.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Bytes of a body.
+    pub max_body: usize,
+    /// How long a request may take, and takes where it does not say.
+    pub request_timeout: Duration,
+}
+
+/// A model that is served, and what serves it.
+pub struct ServedModel {
+    /// The way through it.
+    pub pipeline: Pipeline,
+    /// How the graph calls its input and output.
+    pub tensors: TensorNames,
+    /// The device, as a probe run has shown.
+    pub provider: Provider,
+    /// The version of ONNX Runtime.
+    pub onnxruntime: String,
+    /// Workers, each with a session of its own.
+    pub sessions: NonZeroUsize,
+}
+
+/// The models by name.
+pub struct Models {
+    by_name: BTreeMap<String, Arc<ServedModel>>,
+    default: Arc<ServedModel>,
+}
+
+impl AppState {
+    /// The model of that name, or the default one for no name.
+    ///
+    /// # Errors
+    ///
+    /// When there is none of that name.
+    pub fn model(&self, name: Option<&str>) -> Result<Arc<ServedModel>, RequestError> {
+        self.models.get(name).cloned().ok_or_else(|| RequestError::UnknownModel {
+            asked: name.unwrap_or_default().to_owned(),
+            served: self.models.iter().map(|model| model.name().to_owned()).collect(),
+        })
+    }
+
+    /// When an answer to a request that has just arrived is of no use any more: the client's word
+    /// within the server's own limit.
+    #[must_use]
+    pub fn deadline(&self, timeout: Option<Duration>) -> Instant {
+        let longest = self.limits.request_timeout;
+        Instant::now() + timeout.map_or(longest, |timeout| timeout.min(longest))
+    }
+
+    /// Whether the process wants traffic and every model has a worker that works.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.readiness.state() == State::Ready && self.models.iter().all(|model| model.works())
+    }
+}
+
+impl Models {
+    /// The first model is the one for requests that name none.
+    #[must_use]
+    pub fn new(first: ServedModel, others: impl IntoIterator<Item = ServedModel>) -> Self {
+        let default = Arc::new(first);
+        let all = others.into_iter().map(Arc::new).chain([Arc::clone(&default)]);
+        let by_name = all.map(|model| (model.name().to_owned(), model)).collect();
+        Self { by_name, default }
+    }
+
+    /// The model of that name, or the default one for no name.
+    #[must_use]
+    pub fn get(&self, name: Option<&str>) -> Option<&Arc<ServedModel>> {
+        name.map_or(Some(&self.default), |name| self.by_name.get(name))
+    }
+
+    /// All models, in the order of their names.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<ServedModel>> {
+        self.by_name.values()
+    }
+
+    /// Whether requests that name no model get this one.
+    #[must_use]
+    pub fn is_default(&self, model: &Arc<ServedModel>) -> bool {
+        Arc::ptr_eq(&self.default, model)
+    }
+}
+
+impl ServedModel {
+    /// The name under which it is asked for.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.pipeline.model.manifest.name.as_str()
+    }
+
+    /// As whoever publishes it has set it.
+    #[must_use]
+    pub fn version(&self) -> &str {
+        &self.pipeline.model.manifest.version
+    }
+
+    /// Whether a worker has an engine that works.
+    #[must_use]
+    pub fn works(&self) -> bool {
+        self.pipeline.queue().load().workers > 0
+    }
+
+    /// Takes the places of a request's images, all or none.
+    ///
+    /// # Errors
+    ///
+    /// For no image, for more than can ever be admitted, and as [`Pipeline::admit`].
+    pub fn admit(&self, images: usize, deadline: Instant) -> Result<Vec<Slot>, RequestError> {
+        let limit = self.pipeline.max_images();
+        let count = NonZeroUsize::new(images).filter(|count| *count <= limit).ok_or_else(|| {
+            let words = format!("{images} images in a request; 1 to {limit} are taken");
+            RequestError::Invalid(words)
+        })?;
+        Ok(self.pipeline.admit(count, deadline)?)
+    }
+}
