@@ -20,6 +20,7 @@ mod observe;
 pub mod response;
 pub mod router;
 mod upload;
+mod v2;
 
 /// What the admin listener serves, from the first moment on.
 #[derive(Clone)]

@@ -14,6 +14,7 @@ pub mod model;
 pub mod networks;
 pub mod pipeline;
 pub mod preprocess;
+pub mod protocol;
 pub mod quiet;
 pub mod ranking;
 pub mod readiness;

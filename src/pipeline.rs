@@ -183,6 +183,13 @@ impl Pipeline {
         Request { top_k, deadline, lane: self.resources.pool.lane() }
     }
 
+    /// A request for images whose scores are wanted as they are.
+    #[must_use]
+    pub fn unranked(&self, deadline: Instant) -> Request {
+        let no_classes = 0;
+        self.request(no_classes, deadline)
+    }
+
     /// Classifies one encoded image, or gives up at the deadline. Dropping the future withdraws
     /// the image from wherever it is.
     ///

@@ -78,6 +78,27 @@ impl AppState {
         })
     }
 
+    /// That version of a model; any for none.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such model, or another version of it.
+    pub fn version(
+        &self,
+        name: &str,
+        version: Option<&str>,
+    ) -> Result<Arc<ServedModel>, RequestError> {
+        let model = self.model(Some(name))?;
+        match version {
+            Some(asked) if asked != model.version() => Err(RequestError::UnknownVersion {
+                model: name.to_owned(),
+                served: model.version().to_owned(),
+                asked: asked.to_owned(),
+            }),
+            _ => Ok(model),
+        }
+    }
+
     /// When an answer to a request that has just arrived is of no use any more: the client's word
     /// within the server's own limit.
     #[must_use]
@@ -89,7 +110,13 @@ impl AppState {
     /// Whether the process wants traffic and every model has a worker that works.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        self.readiness.state() == State::Ready && self.models.iter().all(|model| model.works())
+        self.models.iter().all(|model| self.serves(model))
+    }
+
+    /// Whether the process wants traffic and the model has a worker that works.
+    #[must_use]
+    pub fn serves(&self, model: &ServedModel) -> bool {
+        self.readiness.state() == State::Ready && model.pipeline.queue().load().workers > 0
     }
 }
 
@@ -132,12 +159,6 @@ impl ServedModel {
     #[must_use]
     pub fn version(&self) -> &str {
         &self.pipeline.model.manifest.version
-    }
-
-    /// Whether a worker has an engine that works.
-    #[must_use]
-    pub fn works(&self) -> bool {
-        self.pipeline.queue().load().workers > 0
     }
 
     /// Takes the places of a request's images, all or none.

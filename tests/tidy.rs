@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What each part may use of the crate; a part that is not listed may use anything.
-const MAY_USE: [(&str, &[&str]); 14] = [
+const MAY_USE: [(&str, &[&str]); 15] = [
     ("networks", &[]),
     ("ranking", &["model"]),
     ("model", &["networks"]),
@@ -19,6 +19,7 @@ const MAY_USE: [(&str, &[&str]); 14] = [
     ("memory", &[]),
     ("cpu_pool", &[]),
     ("serving", &["batching", "inference", "memory", "pipeline", "readiness", "telemetry"]),
+    ("protocol", &["inference", "memory", "model", "pipeline", "ranking", "serving"]),
     ("vitals", &["batching", "cpu_pool", "readiness", "telemetry"]),
 ];
 

@@ -58,13 +58,7 @@ impl Purpose<'_> {
         form: impl FnOnce(&HeaderMap) -> Result<T, ApiError>,
     ) -> Result<(Received, T), ApiError> {
         let checked = self.check(headers).and_then(|coding| Ok((coding, form(headers)?)));
-        let (coding, form) = match checked {
-            Ok(checked) => checked,
-            Err(error) => {
-                discard(body).await;
-                return Err(error);
-            }
-        };
+        let ((coding, form), body) = unless_refused(checked, body).await?;
         let started = Instant::now();
         let (bytes, charge) = timeout_at(self.deadline, self.collect(headers, body))
             .await
@@ -154,6 +148,20 @@ impl Purpose<'_> {
             InflateError::OutOfMemory => self.pipeline.out_of_memory().into(),
             InflateError::Broken(_) => ApiError::InvalidRequest(error.to_string()),
         })
+    }
+}
+
+/// What was found before the body is read, or an error, for which the body is thrown away.
+pub(super) async fn unless_refused<T>(
+    checked: Result<T, ApiError>,
+    body: Body,
+) -> Result<(T, Body), ApiError> {
+    match checked {
+        Ok(checked) => Ok((checked, body)),
+        Err(error) => {
+            discard(body).await;
+            Err(error)
+        }
     }
 }
 

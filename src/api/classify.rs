@@ -1,6 +1,7 @@
 //! `POST /classify`
 
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
 use axum::body::Body;
@@ -10,15 +11,16 @@ use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use futures_util::future::join_all;
 use serde::Deserialize;
+use tokio::time::Instant;
 use utoipa::IntoParams;
 
-use super::body::Purpose;
+use super::body::{Purpose, unless_refused};
 use super::error::ApiError;
 use super::observe::{RequestId, ServerTiming};
 use super::response::{ClassifiedImage, ClassifyResponse, ImageResult, ModelSummary};
 use super::upload::{self, JsonUpload, Upload};
 use crate::pipeline::{Classification, ClassifyError, Durations, Request};
-use crate::serving::{App, ServedModel};
+use crate::serving::{App, AppState, ServedModel};
 use crate::telemetry::metrics::Stage;
 
 /// Classes in an answer that does not say how many.
@@ -75,13 +77,11 @@ pub(super) async fn classify(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let Query(parameters) =
-        parameters.map_err(|cause| ApiError::InvalidRequest(cause.body_text()))?;
-    let model = app.model(parameters.model.as_deref())?;
-    let deadline = app.deadline(timeout(parameters.timeout_ms)?);
+    let asked = asked(&app, parameters);
+    let (Asked { model, deadline, top_k: asked }, body) = unless_refused(asked, body).await?;
     let purpose = Purpose { app: &app, pipeline: &model.pipeline, deadline };
     let upload = upload::read(purpose, &headers, body).await?;
-    let top_k = top_k(parameters.top_k.or(upload.top_k), model.pipeline.model.labels.len())?;
+    let top_k = top_k(asked.or(upload.top_k), model.pipeline.model.labels.len())?;
     let read = upload.read;
     let results = classify_all(&model, upload, model.pipeline.request(top_k, deadline)).await?;
     let started = Instant::now();
@@ -91,6 +91,24 @@ pub(super) async fn classify(
     let response = respond(&model, results, &request_id)?;
     app.metrics.observe_stage(Stage::Respond, started.elapsed());
     Ok((Extension(timing), Json(response)).into_response())
+}
+
+/// What the query asks for.
+struct Asked {
+    model: Arc<ServedModel>,
+    deadline: Instant,
+    top_k: Option<usize>,
+}
+
+fn asked(
+    app: &AppState,
+    parameters: Result<Query<Parameters>, QueryRejection>,
+) -> Result<Asked, ApiError> {
+    let Query(parameters) =
+        parameters.map_err(|cause| ApiError::InvalidRequest(cause.body_text()))?;
+    let model = app.model(parameters.model.as_deref())?;
+    let deadline = app.deadline(timeout(parameters.timeout_ms)?);
+    Ok(Asked { model, deadline, top_k: parameters.top_k })
 }
 
 fn timeout(timeout_ms: Option<u64>) -> Result<Option<Duration>, ApiError> {

@@ -2,9 +2,11 @@
 
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
-use utoipa::OpenApi;
+use utoipa::openapi::path::{ParameterBuilder, ParameterIn};
+use utoipa::openapi::{self, PathItem, Required};
+use utoipa::{Modify, OpenApi};
 
-use super::{classify, models};
+use super::{classify, models, v2};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -12,11 +14,55 @@ use super::{classify, models};
         title = "resnet-serve",
         description = "Image classification: a picture in, its most probable labels out. \
             Every answer has an `X-Request-Id` and a `Server-Timing` header; every error is a \
-            problem document (RFC 9457).",
+            problem document (RFC 9457), below `/v2` the Open Inference Protocol's own.",
     ),
-    paths(classify::classify, models::list, serve)
+    paths(
+        classify::classify,
+        models::list,
+        serve,
+        v2::infer::infer,
+        v2::state::live,
+        v2::state::model,
+        v2::state::model_config,
+        v2::state::model_ready,
+        v2::state::ready,
+        v2::state::server,
+    ),
+    modifiers(&Versions),
 )]
 struct Document;
+
+/// The path of a model under the Open Inference Protocol.
+const MODEL: &str = "/v2/models/{name}";
+
+/// Every path of a model comes with its version as well.
+struct Versions;
+
+impl Modify for Versions {
+    fn modify(&self, document: &mut openapi::OpenApi) {
+        let paths = &mut document.paths.paths;
+        let of_a_version = |(path, item): (&String, &PathItem)| {
+            let rest = path.strip_prefix(MODEL)?;
+            Some((format!("{MODEL}/versions/{{version}}{rest}"), with_version(item.clone())))
+        };
+        let added: Vec<_> = paths.iter().filter_map(of_a_version).collect();
+        paths.extend(added);
+    }
+}
+
+fn with_version(mut item: PathItem) -> PathItem {
+    for operation in [&mut item.get, &mut item.post].into_iter().flatten() {
+        let version = ParameterBuilder::new()
+            .name("version")
+            .parameter_in(ParameterIn::Path)
+            .required(Required::True)
+            .description(Some("The model's version"))
+            .schema(Some(openapi::Object::with_type(openapi::Type::String)));
+        operation.parameters.get_or_insert_default().push(version.build().into());
+        operation.operation_id = operation.operation_id.take().map(|id| format!("{id}_of_version"));
+    }
+    item
+}
 
 /// The document as YAML.
 ///

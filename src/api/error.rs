@@ -9,6 +9,7 @@ use serde::Serialize;
 use thiserror::Error;
 use utoipa::ToSchema;
 
+use super::v2::ProtocolError;
 use crate::batching::Rejection;
 use crate::pipeline::ClassifyError;
 use crate::preprocess::ImageError;
@@ -82,6 +83,24 @@ pub struct Problem {
     request_id: String,
 }
 
+/// How an error is written down.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Form {
+    /// As a problem document.
+    Problem,
+    /// As the Open Inference Protocol has it.
+    Protocol,
+}
+
+impl Form {
+    /// The form that those who ask for a path expect.
+    pub(super) fn of(path: &str) -> Self {
+        let rest = path.strip_prefix("/v2");
+        let protocol = rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        if protocol { Self::Protocol } else { Self::Problem }
+    }
+}
+
 impl ApiError {
     /// The one place that decides them.
     fn kind(&self) -> Kind {
@@ -149,9 +168,16 @@ impl ApiError {
     }
 
     /// The whole answer.
-    pub(super) fn render(&self, request_id: &str) -> Response {
-        let body = serde_json::to_string(&self.problem(request_id)).unwrap_or_default();
-        let kind = HeaderValue::from_static("application/problem+json");
+    pub(super) fn render(&self, form: Form, request_id: &str) -> Response {
+        let (kind, body) = match form {
+            Form::Problem => {
+                ("application/problem+json", serde_json::to_string(&self.problem(request_id)))
+            }
+            Form::Protocol => {
+                ("application/json", serde_json::to_string(&ProtocolError { error: self.detail() }))
+            }
+        };
+        let (kind, body) = (HeaderValue::from_static(kind), body.unwrap_or_default());
         let mut response = (self.status(), [(CONTENT_TYPE, kind)], body).into_response();
         if let Some(wait) = self.retry_after() {
             let seconds = HeaderValue::from(spread(wait, fastrand::f64()));

@@ -40,10 +40,11 @@ pub(super) async fn observe(
 ) -> Response {
     let id = RequestId::of(request.headers());
     let mut record = Record::of(&request, &id, metrics);
+    let form = error::Form::of(request.uri().path());
     request.extensions_mut().insert(id.clone());
     let mut response = next.run(request).await;
     if let Some(error) = response.extensions_mut().remove::<ApiError>() {
-        let mut rendered = error.render(id.as_str());
+        let mut rendered = error.render(form, id.as_str());
         error::keep_allow(&response, &mut rendered);
         record.error = Some(error);
         response = rendered;

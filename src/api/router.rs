@@ -16,7 +16,7 @@ use tower_http::compression::predicate::{Predicate, SizeAbove};
 
 use super::error::ApiError;
 use super::observe::observe;
-use super::{classify, document, models};
+use super::{classify, document, models, v2};
 use crate::readiness::{self, Readiness};
 use crate::serving::App;
 use crate::telemetry::metrics::Metrics;
@@ -30,7 +30,8 @@ pub fn public(app: App) -> Router {
     let routes = Router::new()
         .route("/classify", post(classify::classify))
         .route("/models", get(models::list))
-        .route("/openapi.yaml", get(document::serve));
+        .route("/openapi.yaml", get(document::serve))
+        .merge(v2::routes());
     let farewell = middleware::from_fn_with_state(app.readiness.clone(), say_farewell);
     finish(routes.with_state(app), metrics).layer(farewell).layer(compression())
 }

@@ -8,3 +8,4 @@ mod compression;
 mod failures;
 mod load;
 mod support;
+mod v2;

@@ -79,11 +79,19 @@ pub(crate) struct Settings {
     pub(crate) max_batch: usize,
     pub(crate) max_body: usize,
     pub(crate) memory: u64,
+    /// The type of the network's own input: of bytes `[n, 4, 4, 3]`, of floats `[n, 3, 4, 4]`.
+    pub(crate) input: &'static str,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { queue_capacity: 64, max_batch: 4, max_body: 4 << 20, memory: 1 << 30 }
+        Self {
+            queue_capacity: 64,
+            max_batch: 4,
+            max_body: 4 << 20,
+            memory: 1 << 30,
+            input: "uint8",
+        }
     }
 }
 
@@ -106,7 +114,7 @@ impl Service {
     pub(crate) fn with(settings: Settings) -> Self {
         let metrics = Arc::new(Metrics::new());
         let engine = FakeControl::default();
-        let model = Arc::new(model());
+        let model = Arc::new(model(&settings));
         let (queue, collector) = batching::pair(gathering(&settings), Arc::clone(&metrics));
         let input = &model.manifest.input;
         let preprocess = &model.manifest.preprocess;
@@ -247,11 +255,16 @@ pub(crate) fn png(color: [u8; 3]) -> Vec<u8> {
     bytes.into_inner()
 }
 
-fn model() -> Model {
+fn model(settings: &Settings) -> Model {
+    let floats = MANIFEST
+        .replace("nhwc", "nchw")
+        .replace("uint8", settings.input)
+        .replace("[output]", "mean = [0.0, 0.0, 0.0]\nstd = [1.0, 1.0, 1.0]\n[output]");
+    let manifest = if settings.input == "uint8" { MANIFEST } else { &floats };
     let label =
         |(id, text): &(&str, &str)| Label { id: (*id).to_owned(), text: (*text).to_owned() };
     Model {
-        manifest: Manifest::parse(MANIFEST).unwrap(),
+        manifest: Manifest::parse(manifest).unwrap(),
         labels: CLASSES.iter().map(label).collect(),
         graph: "model.onnx".into(),
         sha256: "0".repeat(64),

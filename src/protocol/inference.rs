@@ -1,0 +1,123 @@
+//! One request's way, the same for both doors.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::future::try_join_all;
+use tokio::time::Instant;
+
+use super::input::{self, Images};
+use super::message::{InferRequest, InferResponse};
+use super::output::{self, Selected};
+use crate::memory::Charge;
+use crate::pipeline::{ClassifyError, Durations, Encoded, Input, Scores};
+use crate::serving::{RequestError, ServedModel};
+
+/// A request that is known to make sense.
+#[derive(Debug)]
+pub struct Prepared {
+    id: String,
+    timeout: Option<Duration>,
+    images: Images,
+    outputs: Vec<Selected>,
+    charge: Charge,
+}
+
+/// When a request came, and when its answer is of no use any more whatever it says itself.
+#[derive(Clone, Copy, Debug)]
+pub struct Arrival {
+    /// From then on its own timeout counts.
+    pub at: Instant,
+    /// The server's limit, or the transport's.
+    pub deadline: Instant,
+}
+
+impl Prepared {
+    /// Checks a request against the model. `charge` is what it holds of the memory budget, of
+    /// which `body` bytes were sent.
+    ///
+    /// # Errors
+    ///
+    /// For inputs and outputs that the model does not have.
+    pub fn new(
+        model: &ServedModel,
+        request: InferRequest,
+        (body, mut charge): (usize, Charge),
+    ) -> Result<Self, RequestError> {
+        let outputs = output::select(model, &request)?;
+        let InferRequest { id, timeout, inputs, .. } = request;
+        let images = input::images(model, inputs)?;
+        // Images either share the body or were copied out of it.
+        charge.shrink_to(body.max(images.bytes()) as u64);
+        Ok(Self { id, timeout, images, outputs, charge })
+    }
+}
+
+/// Runs the network on all images of a request. The first that fails fails the request, and the
+/// others are withdrawn.
+///
+/// # Errors
+///
+/// When the images are not admitted, or one of them fails.
+pub async fn run(
+    model: &ServedModel,
+    prepared: Prepared,
+    arrival: Arrival,
+) -> Result<InferResponse, RequestError> {
+    let Prepared { id, timeout, images, outputs, charge } = prepared;
+    let images = images.into_inputs(&Arc::new(charge));
+    let scores = score_all(model, images, arrival.deadline(timeout)).await?;
+    let durations = scores.iter().map(|scores| scores.durations);
+    let durations = durations.fold(Durations::default(), Durations::max);
+    let values: Vec<Vec<f32>> = scores.into_iter().map(|scores| scores.values).collect();
+    Ok(InferResponse {
+        id,
+        model_name: model.name().to_owned(),
+        model_version: model.version().to_owned(),
+        trained: model.pipeline.model.manifest.trained,
+        outputs: outputs.iter().map(|output| output.tensor(model, &values)).collect(),
+        durations,
+    })
+}
+
+async fn score_all(
+    model: &ServedModel,
+    images: Vec<Input>,
+    deadline: Instant,
+) -> Result<Vec<Scores>, RequestError> {
+    let count = images.len();
+    let slots = model.admit(count, deadline)?;
+    let request = model.pipeline.unranked(deadline);
+    let fail = |index: usize, cause: ClassifyError| {
+        if count == 1 { cause.into() } else { RequestError::OneOfSeveral { index, cause } }
+    };
+    let score = |(index, (image, slot))| {
+        let score = model.pipeline.score(image, slot, &request);
+        async move { score.await.map_err(|cause| fail(index, cause)) }
+    };
+    try_join_all(images.into_iter().zip(slots).enumerate().map(score)).await
+}
+
+impl Arrival {
+    fn deadline(self, timeout: Option<Duration>) -> Instant {
+        let own = timeout.and_then(|timeout| self.at.checked_add(timeout));
+        own.map_or(self.deadline, |own| own.min(self.deadline))
+    }
+}
+
+impl Images {
+    fn bytes(&self) -> usize {
+        let (Self::Pictures(images) | Self::Tensors(images)) = self;
+        images.iter().map(Bytes::len).sum()
+    }
+
+    fn into_inputs(self, charge: &Arc<Charge>) -> Vec<Input> {
+        let (images, input): (_, fn(Encoded) -> Input) = match self {
+            Self::Pictures(images) => (images, Input::Picture),
+            Self::Tensors(images) => (images, Input::Tensor),
+        };
+        let encoded = |bytes| input(Encoded { bytes, charge: Arc::clone(charge) });
+        images.into_iter().map(encoded).collect()
+    }
+}
