@@ -13,7 +13,7 @@ use crate::batching::worker::Worker;
 use crate::batching::{self, BatchSizes, Collector, Executor, Gathering};
 use crate::config::InferenceConfig;
 use crate::inference::onnx::{LoadError, OnnxEngine, OnnxRuntime, SessionFactory};
-use crate::inference::provider::Provider;
+use crate::inference::provider::{Provider, ProviderChoice};
 use crate::inference::runtime::RuntimeError;
 use crate::inference::{BatchTensor, Engine, EngineFactory, InferenceError, TensorNames};
 use crate::model::{Manifest, Model, ModelError};
@@ -29,6 +29,8 @@ pub struct LoadedModel {
     pub tensors: TensorNames,
     /// End when the queue is closed and empty.
     pub workers: Vec<JoinHandle<()>>,
+    /// What was asked for.
+    pub asked: ProviderChoice,
     /// The device, as the warm-up has shown.
     pub provider: Provider,
     /// The version of ONNX Runtime.
@@ -105,6 +107,7 @@ pub fn load(
         pipeline: Pipeline::new(model, queue, resources.clone()),
         tensors,
         workers,
+        asked: config.provider,
         provider,
         onnxruntime: runtime.version.clone(),
         layout,
@@ -121,6 +124,7 @@ impl LoadedModel {
             version = model.manifest.version,
             trained = model.manifest.trained,
             sha256 = model.sha256,
+            asked = %self.asked,
             provider = %self.provider,
             onnxruntime = self.onnxruntime,
             sessions = self.layout.sessions,

@@ -20,8 +20,10 @@ use crate::loading::{self, LoadedModel, StartError};
 use crate::memory::MemoryBudget;
 use crate::pipeline::Resources;
 use crate::readiness::{Readiness, State};
+use crate::resources::memory_limit;
 use crate::serving::{App, AppState, Limits, Models, ServedModel};
 use crate::shutdown::Signals;
+use crate::telemetry::gpu;
 use crate::telemetry::logs::LogLevel;
 use crate::telemetry::metrics::Metrics;
 use crate::vitals::Vitals;
@@ -75,8 +77,9 @@ pub async fn run(config: Config, log_level: LogLevel) -> Result<(), ServeError> 
     let readiness = Readiness::starting();
     let public = bind(config.listen, "public").await?;
     let admin = bind(config.admin_listen, "admin").await?;
-    let vitals = Vitals::new(readiness.clone(), resources.pool.clone());
+    let vitals = Vitals::new(readiness.clone(), resources.pool.clone(), resources.memory.clone());
     let metrics = Arc::clone(&resources.metrics);
+    gpu::watch(Arc::clone(&metrics));
     let state = AdminState { vitals: vitals.clone(), metrics, log_level };
     let admin = Listening::start(admin, api::admin::router(state));
 
@@ -161,6 +164,7 @@ pub async fn check(config: Config) -> Result<(), ServeError> {
 
 fn resources(config: &Config) -> Resources {
     let metrics = Arc::new(Metrics::new());
+    metrics.memory_limit.set(i64::try_from(memory_limit()).unwrap_or(i64::MAX));
     let build =
         [env!("CARGO_PKG_VERSION"), env!("RESNET_SERVE_COMMIT"), env!("RESNET_SERVE_RUSTC")];
     metrics.build_info.with_label_values(&build).set(1.0);
@@ -225,6 +229,10 @@ impl LoadedModel {
             &self.onnxruntime,
         ];
         metrics.model_info.with_label_values(&labels).set(1.0);
+        let provider = [labels[0], &self.asked.to_string(), &self.provider.to_string()];
+        let trained = f64::from(u8::from(model.manifest.trained));
+        metrics.model_trained.with_label_values(&labels[..1]).set(trained);
+        metrics.provider_info.with_label_values(&provider).set(1.0);
     }
 }
 

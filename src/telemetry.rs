@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+pub mod gpu;
 pub mod logs;
 pub mod metrics;
 mod metrics_macro;

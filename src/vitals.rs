@@ -3,8 +3,9 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::batching::Queue;
+use crate::batching::{Load, Queue};
 use crate::cpu_pool::CpuPool;
+use crate::memory::MemoryBudget;
 use crate::readiness::{Readiness, State};
 use crate::telemetry::metrics::Metrics;
 
@@ -20,6 +21,7 @@ const STALL_BATCHES: u32 = 20;
 pub struct Vitals {
     readiness: Readiness,
     pool: CpuPool,
+    memory: MemoryBudget,
     models: Arc<Mutex<Vec<(String, Queue)>>>,
 }
 
@@ -34,22 +36,28 @@ pub struct Workers {
     pub configured: usize,
 }
 
+/// Why the process wants no traffic.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Unready {
+    /// It has not begun to serve, or is about to end.
+    State(State),
+    /// No worker of a model runs.
+    NoWorker {
+        /// The model's name.
+        model: String,
+    },
+}
+
 impl Vitals {
-    /// Of a process with these threads for decoding and, so far, no model.
+    /// Of a process with these threads for decoding, this memory and, so far, no model.
     #[must_use]
-    pub fn new(readiness: Readiness, pool: CpuPool) -> Self {
-        Self { readiness, pool, models: Arc::default() }
+    pub fn new(readiness: Readiness, pool: CpuPool, memory: MemoryBudget) -> Self {
+        Self { readiness, pool, memory, models: Arc::default() }
     }
 
     /// Watches a model's workers.
     pub fn watch(&self, model: &str, queue: Queue) {
         self.models().push((model.to_owned(), queue));
-    }
-
-    /// The state between start and exit.
-    #[must_use]
-    pub fn state(&self) -> State {
-        self.readiness.state()
     }
 
     /// Every model's workers.
@@ -78,23 +86,65 @@ impl Vitals {
         })
     }
 
+    /// Why no traffic is wanted; `None` while it is. A model that has lost some of its workers goes
+    /// on with the others; one that has lost all sends its clients elsewhere.
+    #[must_use]
+    pub fn unready(&self) -> Option<Unready> {
+        let state = self.readiness.state();
+        if state != State::Ready {
+            return Some(Unready::State(state));
+        }
+        let lost = self.workers().into_iter().find(|model| model.working == 0);
+        lost.map(|model| Unready::NoWorker { model: model.model })
+    }
+
+    /// For how long work has waited without any being done.
+    fn stalled(&self) -> Duration {
+        let queues = self.models().iter().map(|(_, queue)| queue.load().stalled).max();
+        self.pool.stalled().max(queues.unwrap_or_default())
+    }
+
     /// Writes down what changes by itself as time passes.
     pub fn publish(&self, metrics: &Metrics) {
-        let loads: Vec<_> = self.models().iter().map(|(_, queue)| queue.load()).collect();
-        // Models share the device: what each asks of it adds up.
-        let known = loads.iter().filter(|load| load.capacity > 0.0);
-        let saturation: f64 = known.map(|load| load.arriving / load.capacity).sum();
-        metrics.saturation.set(saturation);
-        let arriving: f64 = loads.iter().map(|load| load.arriving).sum();
-        // Of several models, the capacity for the mix that arrives; of one it is the same.
-        let capacity = match loads.as_slice() {
-            [.., _, _] if saturation > 0.0 => arriving / saturation,
-            loads => loads.first().map_or(0.0, |load| load.capacity),
-        };
-        metrics.capacity.set(capacity);
+        metrics.ready.set(self.unready().is_none().into());
+        metrics.live.set(self.hangs().is_none().into());
+        metrics.stalled.set(self.stalled().as_secs_f64());
+        metrics.cores.set(count(self.pool.threads().get()));
+        metrics.memory_budget.set(bytes(self.memory.limit()));
+        metrics.memory_used.set(bytes(self.memory.limit() - self.memory.left()));
+        let models = self.models();
+        let configured = models.iter().map(|(_, queue)| queue.workers().get());
+        metrics.workers_configured.set(count(configured.sum()));
+        let places = models.iter().map(|(_, queue)| queue.capacity().get());
+        metrics.queue_capacity.set(count(places.sum()));
+        let loads: Vec<_> = models.iter().map(|(_, queue)| queue.load()).collect();
+        publish_load(&loads, metrics);
     }
 
     fn models(&self) -> MutexGuard<'_, Vec<(String, Queue)>> {
         self.models.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// How busy the process is, and what it could do.
+fn publish_load(loads: &[Load], metrics: &Metrics) {
+    // Models share the device: what each asks of it adds up.
+    let known = loads.iter().filter(|load| load.capacity > 0.0);
+    let saturation: f64 = known.map(|load| load.arriving / load.capacity).sum();
+    metrics.saturation.set(saturation);
+    let arriving: f64 = loads.iter().map(|load| load.arriving).sum();
+    // Of several models, the capacity for the mix that arrives; of one it is the same.
+    let capacity = match loads {
+        [.., _, _] if saturation > 0.0 => arriving / saturation,
+        loads => loads.first().map_or(0.0, |load| load.capacity),
+    };
+    metrics.capacity.set(capacity);
+}
+
+fn count(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+fn bytes(bytes: u64) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
 }

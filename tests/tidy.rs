@@ -20,7 +20,7 @@ const MAY_USE: [(&str, &[&str]); 15] = [
     ("cpu_pool", &[]),
     ("serving", &["batching", "inference", "memory", "pipeline", "readiness", "telemetry"]),
     ("protocol", &["inference", "memory", "model", "pipeline", "ranking", "serving"]),
-    ("vitals", &["batching", "cpu_pool", "readiness", "telemetry"]),
+    ("vitals", &["batching", "cpu_pool", "memory", "readiness", "telemetry"]),
 ];
 
 /// No file of the program is longer.

@@ -12,7 +12,7 @@ use serde_json::json;
 use super::AdminState;
 use super::error::ApiError;
 use super::router;
-use crate::readiness;
+use crate::vitals::{Unready, Workers};
 
 /// Everything that the public listener does not expose.
 pub fn router(state: AdminState) -> Router {
@@ -36,24 +36,20 @@ async fn live(State(admin): State<AdminState>) -> impl IntoResponse {
     }
 }
 
-/// A model that has lost some of its workers goes on with the others, and says so; one that has
-/// lost all sends its clients elsewhere.
 async fn ready(State(admin): State<AdminState>) -> impl IntoResponse {
-    let state = admin.vitals.state();
-    let workers = admin.vitals.workers();
-    if state != readiness::State::Ready {
-        return (StatusCode::SERVICE_UNAVAILABLE, Json(json!({"status": state.as_str()})));
-    }
-    if let Some(lost) = workers.iter().find(|model| model.working == 0) {
-        let reason = format!("no worker of the model `{}` runs", lost.model);
-        let body = json!({"status": "failing", "reason": reason});
-        return (StatusCode::SERVICE_UNAVAILABLE, Json(body));
-    }
-    let models = workers.iter().map(
-        |model| json!({"name": model.model, "workers": model.working, "of": model.configured}),
-    );
-    let models: Vec<_> = models.collect();
-    (StatusCode::OK, Json(json!({"status": state.as_str(), "models": models})))
+    let body = match admin.vitals.unready() {
+        None => {
+            let model = |model: &Workers| json!({"name": model.model, "workers": model.working, "of": model.configured});
+            let models: Vec<_> = admin.vitals.workers().iter().map(model).collect();
+            return (StatusCode::OK, Json(json!({"status": "ready", "models": models})));
+        }
+        Some(Unready::State(state)) => json!({"status": state.as_str()}),
+        Some(Unready::NoWorker { model }) => {
+            let reason = format!("no worker of the model `{model}` runs");
+            json!({"status": "failing", "reason": reason})
+        }
+    };
+    (StatusCode::SERVICE_UNAVAILABLE, Json(body))
 }
 
 async fn metrics(State(admin): State<AdminState>) -> impl IntoResponse {

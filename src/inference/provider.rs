@@ -45,6 +45,17 @@ impl ProviderChoice {
     }
 }
 
+impl fmt::Display for ProviderChoice {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Auto => "auto",
+            Self::Cpu => "cpu",
+            Self::Cuda => "cuda",
+            Self::TensorRt => "tensorrt",
+        })
+    }
+}
+
 impl Provider {
     /// Tells the session builder, so that a provider that does not work is an error and no node
     /// moves to the CPU unasked.

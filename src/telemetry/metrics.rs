@@ -42,18 +42,46 @@ metrics! {
         rejections: IntCounterVec = "resnet_serve_rejections_total" ["reason"],
         /// Images whose client went away, by how far they had come.
         abandoned: IntCounterVec = "resnet_serve_abandoned_images_total" ["at"],
+        /// 1 while the process wants traffic, as `/ready` answers.
+        ready: IntGauge = "resnet_serve_ready",
+        /// 1 while nothing hangs, as `/live` answers.
+        live: IntGauge = "resnet_serve_live",
+        /// Seconds for which work has waited without any being done; 0 while there is progress or nothing to do.
+        stalled: Gauge = "resnet_serve_stalled_seconds",
         /// Workers whose engine works.
         workers: IntGauge = "resnet_serve_workers",
+        /// Workers that there are when all work.
+        workers_configured: IntGauge = "resnet_serve_workers_configured",
         /// Attempts to build an engine anew after it failed for good.
         engine_rebuilds: IntCounter = "resnet_serve_engine_rebuilds_total",
         /// Times that the batch limit was lowered because the device ran out of memory.
         batch_limit_lowered: IntCounter = "resnet_serve_batch_limit_lowered_total",
+        /// Images that may be admitted and not yet answered, of all models together.
+        queue_capacity: IntGauge = "resnet_serve_queue_capacity_images",
+        /// Cores that this process may use, by affinity and by its container's quota.
+        cores: IntGauge = "resnet_serve_cores",
+        /// Bytes that bodies and pixels take.
+        memory_used: IntGauge = "resnet_serve_memory_used_bytes",
+        /// Bytes that bodies and pixels may take together; beyond that requests are refused.
+        memory_budget: IntGauge = "resnet_serve_memory_budget_bytes",
+        /// Bytes that the whole process may take, by its container's limit or what the machine has.
+        memory_limit: IntGauge = "resnet_serve_memory_limit_bytes",
         /// Images per second that this process sustains, as measured from the batches that ran.
         capacity: Gauge = "resnet_serve_capacity_images_per_second",
         /// Images that arrive, refused ones included, over those that this process sustains.
         saturation: Gauge = "resnet_serve_saturation_ratio",
         /// Always 1; the labels say which model is served, and by what.
         model_info: GaugeVec = "resnet_serve_model_info" ["model", "version", "sha256", "provider", "precision", "onnxruntime"],
+        /// Always 1; the labels say what was asked to serve a model and what serves it.
+        provider_info: GaugeVec = "resnet_serve_provider_info" ["model", "asked", "used"],
+        /// 1 for trained weights, 0 for random ones, whose answers mean nothing.
+        model_trained: GaugeVec = "resnet_serve_model_trained" ["model"],
+        /// The share of time in which a GPU was computing, from 0 to 1.
+        gpu_utilization: GaugeVec = "resnet_serve_gpu_utilization_ratio" ["gpu"],
+        /// Bytes of a GPU's memory in use, by all processes.
+        gpu_memory_used: GaugeVec = "resnet_serve_gpu_memory_used_bytes" ["gpu"],
+        /// Bytes of a GPU's memory.
+        gpu_memory_total: GaugeVec = "resnet_serve_gpu_memory_total_bytes" ["gpu"],
         /// Always 1; the labels say what was built.
         build_info: GaugeVec = "resnet_serve_build_info" ["version", "commit", "rustc"],
     }
@@ -168,6 +196,9 @@ impl Metrics {
         }
         for reason in Reason::ALL {
             instruments.rejections.with_label_values(&[reason.as_str()]);
+        }
+        for stage in Stage::ALL {
+            instruments.stage_duration.with_label_values(&[stage.as_str()]);
         }
         for abandonment in Abandonment::ALL {
             instruments.abandoned.with_label_values(&[abandonment.as_str()]);

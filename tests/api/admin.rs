@@ -9,6 +9,7 @@ use axum::http::{Request, StatusCode};
 use http_body_util::BodyExt as _;
 use resnet_serve::api::{AdminState, admin};
 use resnet_serve::cpu_pool::CpuPool;
+use resnet_serve::memory::MemoryBudget;
 use resnet_serve::readiness::{Readiness, State};
 use resnet_serve::telemetry::logs::{self, LogFormat};
 use resnet_serve::telemetry::metrics::Metrics;
@@ -17,8 +18,9 @@ use tower::ServiceExt as _;
 
 fn listener() -> (Router, Readiness) {
     let readiness = Readiness::starting();
+    let pool = CpuPool::new(NonZeroUsize::MIN);
     let state = AdminState {
-        vitals: Vitals::new(readiness.clone(), CpuPool::new(NonZeroUsize::MIN)),
+        vitals: Vitals::new(readiness.clone(), pool, MemoryBudget::new(1 << 20)),
         metrics: Arc::new(Metrics::new()),
         log_level: logs::start(LogFormat::Text),
     };

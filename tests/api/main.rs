@@ -7,5 +7,6 @@ mod bad_input;
 mod compression;
 mod failures;
 mod load;
+mod metrics;
 mod support;
 mod v2;

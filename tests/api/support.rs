@@ -132,7 +132,7 @@ impl Service {
         let memory = MemoryBudget::new(settings.memory);
         let pool = CpuPool::new(NonZeroUsize::MIN);
         let readiness = Readiness::starting();
-        let vitals = Vitals::new(readiness.clone(), pool.clone());
+        let vitals = Vitals::new(readiness.clone(), pool.clone(), memory.clone());
         vitals.watch("colors", queue.clone());
         let resources = Resources {
             pool: pool.clone(),

@@ -50,6 +50,10 @@ async fn the_provider_that_runs_is_the_one_that_is_claimed() {
     let text = metrics.text().await.unwrap();
     let info = text.lines().find(|line| line.starts_with("resnet_serve_model_info")).unwrap();
     assert!(info.contains(r#"provider="cpu""#), "{info}");
+    let asked = r#"resnet_serve_provider_info{asked="cpu",model="cifar-resnet20",used="cpu"} 1"#;
+    assert!(text.contains(asked), "{text}");
+    let random = r#"resnet_serve_model_trained{model="cifar-resnet20"} 0"#;
+    assert!(text.contains(random), "{text}");
     let build = text.lines().find(|line| line.starts_with("resnet_serve_build_info")).unwrap();
     assert!(build.contains(env!("CARGO_PKG_VERSION")), "{build}");
 }

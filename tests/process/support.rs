@@ -87,11 +87,17 @@ pub(crate) struct Service {
 impl Service {
     /// Starts it and waits until it says that it is ready.
     pub(crate) fn start(model: &Path, flags: &[&str]) -> Self {
+        Self::start_in(model, flags, &[])
+    }
+
+    /// The same with variables set.
+    pub(crate) fn start_in(model: &Path, flags: &[&str], variables: &[(&str, &str)]) -> Self {
         let mut child = command()
             .args(["serve", "--listen=127.0.0.1:0", "--admin-listen=127.0.0.1:0"])
             .args(["--log-format=json", "--model"])
             .arg(model)
             .args(flags)
+            .envs(variables.iter().copied())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
