@@ -6,7 +6,7 @@ SHELL := /bin/sh
 BINARY := target/release/resnet-serve
 ARGS ?=
 
-.PHONY: help serve test lint build runtime overload clean tools
+.PHONY: help serve test test-web lint build runtime overload clean tools
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -21,6 +21,10 @@ build: tools runtime ## the release binary, target/release/resnet-serve
 test: tools runtime ## all tests
 	@echo "Testing"
 	@if cargo nextest --version >/dev/null 2>&1; then cargo nextest run --locked --no-fail-fast; else cargo test --locked --no-fail-fast; fi
+
+test-web: tools runtime ## the page, in a real Chromium against the real binary
+	@cargo build --locked
+	@python3 scripts/in_venv.py tests/web/requirements.txt tests/web/test_page.py
 
 lint: tools ## formatting and clippy; warnings are errors
 	@echo "Checking the formatting"

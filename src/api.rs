@@ -17,6 +17,7 @@ mod inflate;
 pub mod listener;
 mod models;
 mod observe;
+mod page;
 pub mod response;
 pub mod router;
 mod upload;

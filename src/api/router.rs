@@ -16,7 +16,7 @@ use tower_http::compression::predicate::{Predicate, SizeAbove};
 
 use super::error::ApiError;
 use super::observe::observe;
-use super::{classify, document, models, v2};
+use super::{classify, document, models, page, v2};
 use crate::readiness::{self, Readiness};
 use crate::serving::App;
 use crate::telemetry::metrics::Metrics;
@@ -28,6 +28,8 @@ const SMALLEST_COMPRESSED: u64 = 1024;
 pub fn public(app: App) -> Router {
     let metrics = Arc::clone(&app.metrics);
     let routes = Router::new()
+        .route("/", get(page::page))
+        .route("/assets/{name}", get(page::asset))
         .route("/classify", post(classify::classify))
         .route("/models", get(models::list))
         .route("/openapi.yaml", get(document::serve))

@@ -8,5 +8,6 @@ mod compression;
 mod failures;
 mod load;
 mod metrics;
+mod page;
 mod support;
 mod v2;

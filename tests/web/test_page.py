@@ -1,0 +1,317 @@
+"""Drives the page in a real Chromium against the real binary, and holds what a person sees.
+
+    make test-web
+
+Where no Chromium is there and none can be installed it says so and ends well.
+"""
+
+import base64
+import json
+import subprocess
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+import support
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, expect, sync_playwright
+
+PHONE = {"width": 360, "height": 700}
+DESKTOP = {"width": 1280, "height": 900}
+WATCH_POLICY = "addEventListener('securitypolicyviolation', (event) => console.error('policy: ' + event.violatedDirective))"
+
+
+class Browser(unittest.TestCase):
+    """A browser for all tests, a page and a folder for each; nothing may appear in the page's console."""
+
+    flags: list[str | Path] = []
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        cls.service = support.Service(*cls.flags)
+        cls.addClassCleanup(cls.service.stop)
+        cls.playwright = cls.enterClassContext(sync_playwright())
+        cls.browser = cls.playwright.chromium.launch(executable_path=CHROMIUM, args=support.BROWSER_FLAGS)
+        cls.addClassCleanup(cls.browser.close)
+
+    def setUp(self) -> None:
+        self.folder = Path(self.enterContext(tempfile.TemporaryDirectory()))
+        self.complaints: list[str] = []
+        self.expected: set[str] = set()
+
+    def tearDown(self) -> None:
+        unexpected = [text for text in self.complaints if not any(part in text for part in self.expected)]
+        self.assertEqual(unexpected, [], "the console of the page")
+
+    def open(self, **options) -> Page:
+        options = {"viewport": DESKTOP} | options
+        context = self.browser.new_context(**options)
+        self.addCleanup(context.close)
+        context.add_init_script(WATCH_POLICY)
+        page = context.new_page()
+        page.on("console", lambda message: message.type in ("error", "warning") and self.complaints.append(message.text))
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.goto(self.service.url)
+        return page
+
+    def picture(self, name: str = "sky.png", color: tuple[int, int, int] = (90, 150, 220), **options) -> Path:
+        return support.png(self.folder, name, color, **options)
+
+    def choose(self, page: Page, *files: Path) -> None:
+        page.get_by_role("button", name="Choose pictures").set_input_files([str(file) for file in files])
+
+    def card(self, page: Page, name: str):
+        return page.get_by_role("article", name=name)
+
+    def labels(self, page: Page, name: str) -> list[tuple[str, float]]:
+        """What a card says, once it says something."""
+        items = self.card(page, name).locator(".labels li")
+        expect(items.first).to_be_visible()
+        percents = lambda item: float(item.locator(".share").inner_text().removesuffix("%").strip("< "))
+        return [(item.locator(".name").inner_text(), percents(item)) for item in items.all()]
+
+
+class Trained(Browser):
+    """The default model: trained, ten labels."""
+
+    def test_it_says_which_network_answers_and_what_to_do(self) -> None:
+        page = self.open()
+        expect(page.get_by_role("heading", level=1)).to_be_visible()
+        expect(page.get_by_text("cifar10-resnet20 version 1: 10 labels, sees 32 × 32 pixels, runs on the CPU")).to_be_visible()
+        expect(page.get_by_text("untrained")).to_be_hidden()
+        expect(page.get_by_role("heading", name="asks for a key")).to_be_hidden()
+
+    def test_a_picture_gets_labels_bars_and_times(self) -> None:
+        page = self.open()
+        self.choose(page, self.picture())
+        labels = self.labels(page, "sky.png")
+        self.assertEqual(len(labels), 5)
+        shares = [share for _, share in labels]
+        self.assertEqual(shares, sorted(shares, reverse=True))
+        bars = self.card(page, "sky.png").locator(".filled").evaluate_all(
+            "(bars) => bars.map((bar) => 100 * bar.getBoundingClientRect().width / bar.parentElement.getBoundingClientRect().width)")
+        self.assertAlmostEqual(bars[0], shares[0], delta=0.5)
+        card = self.card(page, "sky.png")
+        expect(card.get_by_text("PNG, 120 × 90 pixels")).to_be_visible()
+        expect(card.get_by_text("ms in the service")).to_be_visible()
+        expect(card.get_by_text("inference")).to_be_visible()
+        expect(card.get_by_alt_text("Your picture sky.png")).to_be_visible()
+        card.get_by_text("Answer as JSON").click()
+        answer = json.loads(card.locator("pre").inner_text())
+        self.assertEqual(answer["results"][0]["predictions"][0]["label"], labels[0][0])
+
+    def test_among_several_pictures_a_bad_file_is_explained_and_the_others_are_answered(self) -> None:
+        page = self.open()
+        text = self.folder / "notes.jpg"
+        text.write_text("hello")
+        empty = self.folder / "empty.png"
+        empty.touch()
+        self.expected = {"422"}
+        self.choose(page, self.picture("a.png"), text, empty, self.picture("b.png", (40, 120, 40)))
+        expect(page.get_by_role("heading", name="4 pictures")).to_be_visible()
+        self.assertEqual(len(self.labels(page, "a.png")), 5)
+        self.assertEqual(len(self.labels(page, "b.png")), 5)
+        bad = self.card(page, "notes.jpg")
+        expect(bad.get_by_text("This is no picture that can be read.")).to_be_visible()
+        expect(bad.get_by_role("button", name="Try again")).to_be_visible()
+        expect(bad.get_by_text("No preview")).to_be_visible()
+        expect(self.card(page, "empty.png").get_by_text("This file could not be opened.")).to_be_visible()
+        expect(page.get_by_role("status")).to_have_text("4 pictures, 2 answered.")
+
+    def test_pictures_can_be_dropped_and_pasted(self) -> None:
+        page = self.open()
+        for event, name in (("drop", "dropped.png"), ("paste", "pasted.png")):
+            content = base64.b64encode(self.picture().read_bytes()).decode()
+            page.evaluate("""async ([event, name, content]) => {
+                const bytes = Uint8Array.from(atob(content), (character) => character.charCodeAt(0));
+                const data = new DataTransfer();
+                data.items.add(new File([bytes], name, { type: "image/png" }));
+                const options = { bubbles: true, cancelable: true };
+                const dispatched = event === "drop"
+                    ? new DragEvent(event, { ...options, dataTransfer: data })
+                    : new ClipboardEvent(event, { ...options, clipboardData: data });
+                document.body.dispatchEvent(dispatched);
+            }""", [event, name, content])
+            self.assertEqual(len(self.labels(page, name)), 5)
+        page.evaluate("document.body.dispatchEvent(new DragEvent('drop', { bubbles: true, dataTransfer: new DataTransfer() }))")
+        expect(page.get_by_role("alert").get_by_text("That was no file.")).to_be_visible()
+
+    def test_everything_can_be_done_with_the_keyboard(self) -> None:
+        page = self.open()
+        # From now on the browser hands file choosers over; told so only as the key is pressed, it may be too late.
+        page.on("filechooser", lambda _: None)
+        self.tab_to(page, "Choose pictures")
+        self.assertTrue(page.evaluate("getComputedStyle(document.querySelector('.drop .button')).outlineStyle !== 'none'"))
+        with page.expect_file_chooser() as chooser:
+            page.keyboard.press("Enter")
+        chooser.value.set_files([str(self.picture("a.png")), str(self.picture("b.png"))])
+        self.labels(page, "b.png")
+        self.tab_to(page, "Labels")
+        page.keyboard.press("End")
+        expect(self.card(page, "a.png").locator(".labels li")).to_have_count(10)
+        self.tab_to(page, "Remove a.png")
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("heading", name="One picture")).to_be_visible()
+        expect(self.card(page, "b.png").get_by_role("button")).to_be_focused()
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("button", name="Choose pictures")).to_be_focused()
+
+    def tab_to(self, page: Page, name: str) -> None:
+        for _ in range(30):
+            page.keyboard.press("Tab")
+            focused = page.locator(":focus")
+            if focused.count() and name in focused.aria_snapshot():
+                return
+        self.fail(f"`{name}` is not reached with the Tab key")
+
+    def test_a_screen_reader_is_told_the_answer_in_a_sentence(self) -> None:
+        page = self.open()
+        self.choose(page, self.picture())
+        label, share = self.labels(page, "sky.png")[0]
+        expect(page.get_by_role("status")).to_have_text(f"sky.png: {label}, {share} %.")
+        snapshot = self.card(page, "sky.png").aria_snapshot()
+        self.assertIn(f"{label} {share} %", snapshot)
+        self.assertIn('heading "sky.png" [level=3]', snapshot)
+
+    def test_nothing_is_wrong_that_an_accessibility_check_finds(self) -> None:
+        self.expected = {"422"}
+        for scheme, size in (("light", DESKTOP), ("dark", DESKTOP), ("dark", PHONE)):
+            page = self.open(color_scheme=scheme, viewport=size)
+            self.assert_accessible(page, f"{scheme}, empty")
+            text = self.folder / "notes.jpg"
+            text.write_text("hello")
+            self.choose(page, self.picture(), text)
+            self.labels(page, "sky.png")
+            expect(self.card(page, "notes.jpg").get_by_role("button", name="Try again")).to_be_visible()
+            self.assert_accessible(page, f"{scheme}, answered")
+
+    def assert_accessible(self, page: Page, where: str) -> None:
+        # The check evaluates strings; what the page itself may do is not loosened.
+        found = Axe().run(page)
+        self.assertEqual(found.violations_count, 0, f"{where}: {found.generate_report()}")
+
+    def test_it_fits_a_phone_and_is_dark_where_that_is_wished(self) -> None:
+        page = self.open(viewport=PHONE, color_scheme="dark", has_touch=True, is_mobile=True)
+        self.choose(page, self.picture("a-rather-long-name-without-any-space-in-it-as-cameras-give-them-20261125.png"))
+        expect(page.locator(".labels li").first).to_be_visible()
+        self.assertLessEqual(page.evaluate("document.documentElement.scrollWidth"), PHONE["width"])
+        expect(page.get_by_text("Take a picture, or choose some")).to_be_visible()
+        ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
+        self.assertTrue(all(int(channel) < 60 for channel in ground[4:-1].split(",")), ground)
+
+    def test_the_command_can_be_copied_and_gives_the_same_answer(self) -> None:
+        page = self.open(permissions=["clipboard-read", "clipboard-write"])
+        self.choose(page, self.picture("it's a $(picture).png"))
+        labels = self.labels(page, "it's a $(picture).png")
+        page.get_by_role("button", name="Copy").click()
+        expect(page.get_by_role("button", name="Copied")).to_be_visible()
+        command = page.evaluate("navigator.clipboard.readText()")
+        self.assertEqual(command, page.get_by_label("Command").inner_text())
+        done = subprocess.run(["sh", "-c", f"{command} --silent"], cwd=self.folder, capture_output=True, text=True)
+        answer = json.loads(done.stdout)
+        self.assertEqual([entry["label"] for entry in answer["results"][0]["predictions"]], [name for name, _ in labels])
+
+    def test_the_heat_map_is_offered_where_the_model_has_one_and_lies_over_the_picture(self) -> None:
+        page = self.open()
+        self.choose(page, self.picture())
+        self.labels(page, "sky.png")
+        expect(page.get_by_role("button", name="What did it look at?")).to_have_count(0)
+        heat = base64.b64encode(self.picture("heat.png", (255, 0, 0), size=(4, 3)).read_bytes()).decode()
+
+        def explaining(route) -> None:
+            answer = route.fetch(url=route.request.url.replace("&explain=1", "")).json()
+            if "/models" in route.request.url:
+                answer["models"][0]["explains"] = True
+            elif "explain=1" in route.request.url:
+                answer["results"][0]["explanation"] = {"class": 0, "heat_map": heat}
+            route.fulfill(json=answer)
+
+        page.route("**/models", explaining)
+        page.route("**/classify?*", explaining)
+        page.reload()
+        for size in ((1200, 300), (300, 1200), (32, 32)):
+            self.choose(page, self.picture(size=size))
+            page.get_by_role("button", name="What did it look at?").click()
+            overlay = page.get_by_alt_text("Heat map")
+            expect(overlay).to_be_visible()
+            picture = page.get_by_alt_text("Your picture").bounding_box()
+            self.assertEqual(overlay.bounding_box(), picture)
+            self.assertAlmostEqual(picture["width"] / picture["height"], size[0] / size[1], delta=0.02)
+            page.get_by_role("button", name="Hide heat map").click()
+            expect(overlay).to_have_count(0)
+            page.get_by_role("button", name="Clear").click()
+
+    def test_what_the_page_does_not_need_is_forbidden_to_it(self) -> None:
+        page = self.open()
+        self.expected = {"policy: img-src", "violates the following Content Security Policy"}
+        with page.expect_console_message(lambda message: message.text == "policy: img-src"):
+            page.evaluate("document.body.append(Object.assign(new Image(), { src: 'http://127.0.0.1:1/elsewhere.png' }))")
+
+
+class Untrained(Browser):
+    """Random weights beside trained ones."""
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        cls.flags = ["--model", support.untrained_model(), "--model", "models/default"]
+        super().setUpClass()
+
+    def test_an_untrained_network_is_called_that_and_another_can_be_chosen(self) -> None:
+        page = self.open()
+        expect(page.get_by_text("This network is untrained.")).to_be_visible()
+        self.choose(page, self.picture())
+        card = self.card(page, "sky.png")
+        expect(card.get_by_text("these labels mean nothing")).to_be_visible()
+        page.get_by_label("Model").select_option("cifar10-resnet20")
+        expect(page.get_by_text("This network is untrained.")).to_be_hidden()
+        expect(card.get_by_text("these labels mean nothing")).to_have_count(0)
+        expect(card.locator(".name", has_text="airplane")).to_be_visible()
+        expect(page.get_by_label("Command")).to_contain_text("model=cifar10-resnet20")
+
+
+class Small(Browser):
+    """A service that soon has enough."""
+
+    flags = ["--max-body=2KiB", "--memory-budget=2KiB"]
+
+    def test_a_file_that_is_too_large_is_called_that(self) -> None:
+        page = self.open()
+        self.expected = {"413"}
+        large = self.folder / "large.png"
+        large.write_bytes(self.picture().read_bytes() + b"\0" * 4000)
+        self.choose(page, large)
+        expect(self.card(page, "large.png").get_by_text("This file is too large (4.", exact=False)).to_be_visible()
+
+    def test_while_the_service_is_busy_the_picture_waits_and_says_so(self) -> None:
+        page = self.open()
+        page.clock.install()
+        self.expected = {"503"}
+        self.choose(page, self.picture())
+        card = self.card(page, "sky.png")
+        for _ in range(3):
+            expect(card.get_by_text("The service has more to do than it can. Next attempt in")).to_be_visible()
+            expect(card.get_by_role("button", name="Try now")).to_be_visible()
+            page.clock.run_for(5000)
+        expect(card.get_by_role("button", name="Try again")).to_be_visible()
+        expect(card.get_by_text("It asks to be left alone for a moment.")).to_be_visible()
+
+
+class Gone(Browser):
+    """A service that ends while its page is open."""
+
+    def test_a_service_that_cannot_be_reached_is_called_that(self) -> None:
+        page = self.open()
+        expect(page.get_by_text("10 labels")).to_be_visible()
+        self.service.stop()
+        self.expected = {"ERR_CONNECTION_REFUSED"}
+        self.choose(page, self.picture())
+        expect(self.card(page, "sky.png").get_by_text("The service cannot be reached.")).to_be_visible()
+
+
+if __name__ == "__main__":
+    CHROMIUM = support.browser()
+    if CHROMIUM is None:
+        print(f"skipped: no Chromium here, and it cannot be installed (Debian: apt-get install {' '.join(support.PACKAGES)})")
+        sys.exit()
+    unittest.main(verbosity=2)
