@@ -11,6 +11,7 @@ mod classify;
 mod model;
 mod openapi;
 mod probe;
+mod progress;
 mod serve;
 
 /// Image classification over HTTP, with ResNets in ONNX Runtime.
@@ -27,7 +28,7 @@ enum Command {
     Serve(Box<serve::Arguments>),
     /// Classify pictures without a server
     Classify(classify::Arguments),
-    /// Build, inspect and list models
+    /// Build, fetch, inspect and list models
     #[command(subcommand)]
     Model(model::Command),
     /// Ask a running service whether it is ready; for containers that have no shell

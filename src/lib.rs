@@ -5,6 +5,7 @@
 pub mod api;
 pub mod batching;
 pub mod cli;
+pub mod client;
 pub mod config;
 pub mod cpu_pool;
 pub mod inference;

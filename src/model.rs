@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
+pub mod catalogue;
 pub mod digest;
+pub mod fetch;
 pub mod labels;
 pub mod manifest;
 mod recipe;
@@ -16,6 +18,8 @@ mod words;
 
 pub use labels::Label;
 pub use manifest::Manifest;
+
+pub(crate) use crate::networks::write_atomically;
 
 /// Bytes of a file that names a folder.
 const LONGEST_NAME: u64 = 200;

@@ -30,6 +30,7 @@ use description::{Description, describe};
 use inspect::{Inspection, NORMALIZED_CHANNELS};
 use onnx::{ModelProto, OperatorSetIdProto, StringStringEntryProto};
 use weights::{Imported, Random, Weights};
+pub(crate) use write::write_atomically;
 
 /// A version of ONNX's operators that every current runtime knows.
 const OPERATOR_SET: i64 = 17;
@@ -121,7 +122,7 @@ impl BuiltNetwork {
 
     /// Writes the file: a reader of `path` sees all of it or none.
     pub fn write(&self, path: &Path) -> io::Result<()> {
-        write::write_atomically(path, &self.bytes)
+        write_atomically(path, &self.bytes)
     }
 }
 

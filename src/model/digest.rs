@@ -33,6 +33,21 @@ impl TryFrom<String> for Sha256Hex {
     }
 }
 
+/// A SHA-256 in the making.
+#[derive(Clone, Default)]
+pub(super) struct Hasher(Sha256);
+
+impl Hasher {
+    pub(super) fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// Of everything so far, in hexadecimal.
+    pub(super) fn digits(&self) -> String {
+        hex(&self.0.clone().finalize())
+    }
+}
+
 /// The SHA-256 of bytes, in hexadecimal.
 #[must_use]
 pub fn sha256_of(bytes: &[u8]) -> String {
@@ -45,15 +60,22 @@ pub fn sha256_of(bytes: &[u8]) -> String {
 ///
 /// When the file cannot be read.
 pub fn sha256_of_file(path: &Path) -> io::Result<String> {
-    let mut file = File::open(path)?;
-    let mut hasher = Sha256::new();
+    let mut hasher = Hasher::default();
+    read_into(&mut hasher, &mut File::open(path)?)?;
+    Ok(hasher.digits())
+}
+
+/// Reads a file to its end; how many bytes that were.
+pub(super) fn read_into(hasher: &mut Hasher, file: &mut File) -> io::Result<u64> {
     let mut chunk = vec![0; 1 << 20];
+    let mut length = 0;
     loop {
         let read = file.read(&mut chunk)?;
         if read == 0 {
-            return Ok(hex(&hasher.finalize()));
+            return Ok(length);
         }
         hasher.update(&chunk[..read]);
+        length += read as u64;
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::networks::{BuildOptions, Family, InputType, Network, Normalization};
 
 /// ImageNet's classes, in the order in which common networks have them.
-const IMAGENET: &str = include_str!("../../data/imagenet-1000.tsv");
+pub const IMAGENET: &str = include_str!("../../data/imagenet-1000.tsv");
 
 /// CIFAR-10's classes, in the data set's order.
 const CIFAR10: [&str; 10] =

@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod command_line;
+mod fetching;
+mod file_server;
 mod gpu;
 mod model_files;
 mod refused_starts;

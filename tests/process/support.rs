@@ -9,7 +9,7 @@ use image::{ImageFormat, Rgb, RgbImage};
 use serde_json::Value;
 use tempfile::TempDir;
 
-const BINARY: &str = env!("CARGO_BIN_EXE_resnet-serve");
+pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_resnet-serve");
 
 /// Runs the binary to its end, in the repository's root.
 pub(crate) fn run(arguments: &[&str]) -> Output {

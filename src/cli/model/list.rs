@@ -1,12 +1,15 @@
-//! `model list`: the model folders in a folder.
+//! `model list`: the model folders in a folder, and what could be fetched into it.
 #![expect(clippy::print_stdout, reason = "printing is what the command is for")]
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use bytesize::ByteSize;
 use clap::Args;
 
+use super::fetch;
 use crate::cli::Failure;
+use crate::model::catalogue::Entry;
 use crate::model::{self, Model};
 
 /// What `model list` takes.
@@ -15,6 +18,10 @@ pub(in crate::cli) struct Arguments {
     /// The folder that holds the model folders
     #[arg(default_value = "models")]
     folder: PathBuf,
+
+    /// Another catalogue [default: models/catalogue.toml, or the one built in]
+    #[arg(long, value_name = "FILE")]
+    catalogue: Option<PathBuf>,
 }
 
 pub(in crate::cli) fn run(arguments: &Arguments) -> Result<(), Failure> {
@@ -23,10 +30,29 @@ pub(in crate::cli) fn run(arguments: &Arguments) -> Result<(), Failure> {
     })?;
     let default = model::resolve(&arguments.folder.join("default")).ok();
     println!("{:<22} {:<8} {:>7} {:>9}  STATE", "NAME", "VERSION", "CLASSES", "INPUT");
-    for folder in folders {
-        println!("{}", line(&folder, default.as_deref() == Some(folder.as_path())));
+    for folder in &folders {
+        println!("{}", line(folder, default.as_deref() == Some(folder.as_path())));
     }
+    let catalogue = fetch::catalogue(arguments.catalogue.as_deref())?;
+    let is_there =
+        |entry: &Entry| folders.iter().any(|folder| folder.ends_with(entry.name.as_str()));
+    let others: Vec<&Entry> = catalogue.entries.iter().filter(|entry| !is_there(entry)).collect();
+    print_fetchable(&others);
     Ok(())
+}
+
+fn print_fetchable(entries: &[&Entry]) {
+    if entries.is_empty() {
+        return;
+    }
+    println!("\nCould be fetched, with `model fetch NAME`; accuracies as published:");
+    println!("{:<22} {:>10} {:>8} {:>8}", "NAME", "SIZE", "TOP-1", "TOP-5");
+    for entry in entries {
+        let percent =
+            |value: Option<f32>| value.map_or("-".to_owned(), |value| format!("{value:.2} %"));
+        let (name, size) = (entry.name.as_str(), ByteSize(entry.bytes).to_string());
+        println!("{name:<22} {size:>10} {:>8} {:>8}", percent(entry.top1), percent(entry.top5));
+    }
 }
 
 /// The folders with a `model.toml`, by name.
