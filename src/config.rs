@@ -97,7 +97,8 @@ pub struct ServeFlags {
     #[arg(long, env = "RESNET_SERVE_MAX_PIXELS", value_name = "N", default_value = "100000000")]
     max_pixels: NonZeroU64,
 
-    /// Bytes that bodies and pixels may take together [default: a third of the memory limit]
+    /// Bytes that bodies and pixels may take together [default: a third of the
+    /// memory limit, or less where the networks leave less]
     #[arg(long, env = "RESNET_SERVE_MEMORY_BUDGET", value_name = "BYTES")]
     memory_budget: Option<ByteSize>,
 
@@ -124,6 +125,10 @@ pub struct InferenceFlags {
     /// ONNX Runtime's shared library [default: `ORT_DYLIB_PATH`, beside the executable, .runtime/]
     #[arg(long, env = "RESNET_SERVE_ONNXRUNTIME", value_name = "PATH")]
     pub onnxruntime: Option<PathBuf>,
+
+    /// Folder where `TensorRT` keeps what it compiled, for the next start on the same kind of GPU
+    #[arg(long, env = "RESNET_SERVE_TENSORRT_CACHE", value_name = "DIR")]
+    pub tensorrt_cache: Option<PathBuf>,
 }
 
 /// The configuration of `serve`, checked.
@@ -149,6 +154,8 @@ pub struct Config {
     pub max_pixels: u64,
     /// Bytes of bodies and pixels.
     pub memory_budget: u64,
+    /// Whether somebody has asked for just that.
+    pub memory_budget_is_fixed: bool,
 }
 
 /// How networks run; what is `None` depends on the device that is found.
@@ -158,6 +165,8 @@ pub struct InferenceConfig {
     pub provider: ProviderChoice,
     /// The shared library, where it was named.
     pub onnxruntime: Option<PathBuf>,
+    /// Where compiled engines are kept.
+    pub tensorrt_cache: Option<PathBuf>,
     /// Cores to share out.
     pub cores: NonZeroUsize,
     /// Sessions side by side.
@@ -206,6 +215,7 @@ impl ServeFlags {
             max_body: usize::try_from(self.max_body.as_u64()).unwrap_or(usize::MAX),
             max_pixels: self.max_pixels.get(),
             memory_budget: budget,
+            memory_budget_is_fixed: self.memory_budget.is_some(),
         })
     }
 
@@ -224,6 +234,10 @@ impl ServeFlags {
         if self.request_timeout.is_zero() {
             mistakes.push("--request-timeout must be above 0".to_owned());
         }
+        // A folder that is missing is made.
+        if let Some(path) = self.inference.tensorrt_cache.as_ref().filter(|path| path.is_file()) {
+            mistakes.push(format!("--tensorrt-cache, `{}`, is not a folder", path.display()));
+        }
         mistakes
     }
 }
@@ -234,6 +248,7 @@ impl From<InferenceFlags> for InferenceConfig {
         Self {
             provider: flags.provider,
             onnxruntime: flags.onnxruntime,
+            tensorrt_cache: flags.tensorrt_cache,
             cores: resources::cores(),
             sessions: Some(NonZeroUsize::MIN),
             intra_threads: flags.intra_threads,
@@ -281,9 +296,10 @@ mod tests {
             "--max-batch=300",
             "--memory-budget=1MiB",
             "--request-timeout=0s",
+            "--tensorrt-cache=Cargo.toml",
         ])
         .unwrap_err();
-        assert_eq!(error.to_string().lines().count(), 4, "{error}");
+        assert_eq!(error.to_string().lines().count(), 5, "{error}");
     }
 
     #[test]

@@ -201,7 +201,8 @@ fn session(
     (config, provider): (&InferenceConfig, Provider),
 ) -> Result<(SessionFactory, OnnxEngine, Layout), LoadError> {
     let threads = Layout::of(config, provider, None).intra_threads;
-    let factory = runtime.sessions(Arc::clone(model), provider, threads.get());
+    let device = (provider, config.tensorrt_cache.clone());
+    let factory = runtime.sessions(Arc::clone(model), device, threads.get());
     let engine = factory.engine()?;
     let layout = Layout::of(config, provider, engine.fixed_batch());
     Ok((factory, engine, layout))

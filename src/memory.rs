@@ -11,7 +11,7 @@ pub struct MemoryBudget {
 
 #[derive(Debug)]
 struct State {
-    limit: u64,
+    limit: AtomicU64,
     used: AtomicU64,
 }
 
@@ -26,7 +26,7 @@ impl MemoryBudget {
     /// A budget of `limit` bytes.
     #[must_use]
     pub fn new(limit: u64) -> Self {
-        Self { state: Arc::new(State { limit, used: AtomicU64::new(0) }) }
+        Self { state: Arc::new(State { limit: AtomicU64::new(limit), used: AtomicU64::new(0) }) }
     }
 
     /// A budget for a process that has nobody to protect itself from.
@@ -44,13 +44,18 @@ impl MemoryBudget {
     /// The whole budget in bytes.
     #[must_use]
     pub fn limit(&self) -> u64 {
-        self.state.limit
+        self.state.limit.load(Ordering::Relaxed)
+    }
+
+    /// Makes the budget smaller, where `bytes` is less; what is in use stays in use.
+    pub fn lower_to(&self, bytes: u64) {
+        self.state.limit.fetch_min(bytes, Ordering::Relaxed);
     }
 
     /// Bytes that are left at the moment.
     #[must_use]
     pub fn left(&self) -> u64 {
-        self.state.limit.saturating_sub(self.state.used.load(Ordering::Relaxed))
+        self.limit().saturating_sub(self.state.used.load(Ordering::Relaxed))
     }
 }
 
@@ -81,7 +86,8 @@ impl Charge {
 
 impl State {
     fn take(&self, bytes: u64) -> bool {
-        let within = |used: u64| used.checked_add(bytes).filter(|total| *total <= self.limit);
+        let limit = self.limit.load(Ordering::Relaxed);
+        let within = |used: u64| used.checked_add(bytes).filter(|total| *total <= limit);
         self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, within).is_ok()
     }
 }
@@ -103,6 +109,24 @@ mod tests {
         assert!(budget.charge(50).is_none());
         drop(first);
         assert!(budget.charge(100).is_some());
+    }
+
+    #[test]
+    fn a_budget_that_was_lowered_gives_no_more_until_enough_is_given_back() {
+        let budget = MemoryBudget::new(100);
+        let first = budget.charge(60).unwrap();
+        budget.lower_to(50);
+        assert!(budget.charge(1).is_none());
+        assert_eq!(budget.left(), 0);
+        drop(first);
+        assert!(budget.charge(50).is_some());
+    }
+
+    #[test]
+    fn a_budget_is_never_raised() {
+        let budget = MemoryBudget::new(100);
+        budget.lower_to(200);
+        assert_eq!(budget.limit(), 100);
     }
 
     #[test]

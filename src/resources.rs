@@ -21,6 +21,12 @@ pub fn memory_limit() -> u64 {
     limits.into_iter().chain(machine).min().unwrap_or(u64::MAX)
 }
 
+/// Bytes of memory that the process holds at the moment; `None` where the system does not say.
+#[must_use]
+pub fn resident_memory() -> Option<u64> {
+    kibibytes(&read(Path::new("/proc/self/status"))?, "VmRSS:")
+}
+
 /// The memory limits of a process in these cgroups. A line of `memberships` is
 /// `4:memory:/path` in version 1 and `0::/path` in version 2.
 fn cgroup_limits(root: &Path, memberships: &str) -> Vec<u64> {
@@ -48,9 +54,13 @@ fn read(path: &Path) -> Option<String> {
     fs::read_to_string(path).ok()
 }
 
-/// `MemTotal:       24689764 kB`
 fn total_memory(meminfo: &str) -> Option<u64> {
-    let line = meminfo.lines().find(|line| line.starts_with("MemTotal:"))?;
+    kibibytes(meminfo, "MemTotal:")
+}
+
+/// `MemTotal:       24689764 kB`, in bytes.
+fn kibibytes(text: &str, field: &str) -> Option<u64> {
+    let line = text.lines().find(|line| line.starts_with(field))?;
     let kibibytes: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
     kibibytes.checked_mul(1024)
 }
@@ -70,6 +80,7 @@ mod tests {
     fn this_machine_has_some_of_each() {
         assert!(memory_limit() > 1 << 20);
         assert!(cores().get() >= 1);
+        assert!(resident_memory().is_none_or(|bytes| bytes > 1 << 20));
     }
 
     /// A tree of cgroup files.

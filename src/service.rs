@@ -20,7 +20,7 @@ use crate::loading::{self, LoadedModel, StartError};
 use crate::memory::MemoryBudget;
 use crate::pipeline::Resources;
 use crate::readiness::{Readiness, State};
-use crate::resources::memory_limit;
+use crate::resources::{memory_limit, resident_memory};
 use crate::serving::{App, AppState, Limits, Models, ServedModel};
 use crate::shutdown::Signals;
 use crate::telemetry::gpu;
@@ -91,6 +91,7 @@ pub async fn run(config: Config, log_level: LogLevel) -> Result<(), ServeError> 
             return Ok(());
         }
     };
+    leave_room(&config, &resources.memory);
     models.iter().for_each(|model| vitals.watch(model.name(), model.pipeline.queue()));
     let app = app(models, (&config, &resources), readiness.clone());
     let public = Listening::start(public, api::router::public(app));
@@ -160,6 +161,16 @@ pub async fn check(config: Config) -> Result<(), ServeError> {
     join(workers).await;
     tracing::info!("everything is in order");
     Ok(())
+}
+
+/// Three quarters of what the networks leave, if bodies and pixels would take more by default. In a
+/// small container a large network leaves less than their share.
+fn leave_room(config: &Config, memory: &MemoryBudget) {
+    let resident = resident_memory().filter(|_| !config.memory_budget_is_fixed);
+    if let Some(resident) = resident {
+        memory.lower_to(memory_limit().saturating_sub(resident) / 4 * 3);
+    }
+    tracing::info!(bytes = memory.limit(), "memory for bodies and pixels");
 }
 
 fn resources(config: &Config) -> Resources {

@@ -36,6 +36,7 @@ pub struct SessionFactory {
     pub model: Arc<Model>,
     /// What the sessions run on.
     pub provider: Provider,
+    tensorrt_cache: Option<PathBuf>,
     intra_threads: usize,
     prepacked: Arc<PrepackedWeights>,
 }
@@ -93,11 +94,12 @@ impl OnnxRuntime {
     pub fn sessions(
         &self,
         model: Arc<Model>,
-        provider: Provider,
+        (provider, tensorrt_cache): (Provider, Option<PathBuf>),
         intra_threads: usize,
     ) -> SessionFactory {
         let prepacked = Arc::new(PrepackedWeights::new());
-        SessionFactory { runtime: self.clone(), model, provider, intra_threads, prepacked }
+        let runtime = self.clone();
+        SessionFactory { runtime, model, provider, tensorrt_cache, intra_threads, prepacked }
     }
 }
 
@@ -120,7 +122,8 @@ impl SessionFactory {
     }
 
     fn session(&self) -> Result<Session, ort::Error> {
-        let builder = self.provider.apply(Session::builder(&self.runtime.environment)?)?;
+        let builder = Session::builder(&self.runtime.environment)?;
+        let builder = self.provider.apply(builder, self.tensorrt_cache.as_deref())?;
         self.tune(builder)?.commit_from_file(&self.model.graph)
     }
 

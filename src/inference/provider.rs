@@ -1,6 +1,7 @@
 //! Execution providers: which one is asked for, and how a session is told.
 
 use std::fmt;
+use std::path::Path;
 
 use clap::ValueEnum;
 use ort::ep::{CUDA, ExecutionProviderDispatch, TensorRT};
@@ -58,20 +59,33 @@ impl fmt::Display for ProviderChoice {
 
 impl Provider {
     /// Tells the session builder, so that a provider that does not work is an error and no node
-    /// moves to the CPU unasked.
-    pub(super) fn apply(self, builder: SessionBuilder) -> Result<SessionBuilder, ort::Error> {
+    /// moves to the CPU unasked. `TensorRT` keeps what it compiles in `cache`.
+    pub(super) fn apply(
+        self,
+        builder: SessionBuilder,
+        cache: Option<&Path>,
+    ) -> Result<SessionBuilder, ort::Error> {
         let providers: Vec<ExecutionProviderDispatch> = match self {
             Self::Cpu => return Ok(builder),
             Self::Cuda => vec![CUDA::default().build().error_on_failure()],
             // What TensorRT has no kernel for runs on the same GPU through CUDA.
             Self::TensorRt => vec![
-                TensorRT::default().build().error_on_failure(),
+                tensorrt(cache).build().error_on_failure(),
                 CUDA::default().build().error_on_failure(),
             ],
         };
         let builder = builder.with_execution_providers(providers)?;
         Ok(builder.with_disable_cpu_fallback()?)
     }
+}
+
+fn tensorrt(cache: Option<&Path>) -> TensorRT {
+    let Some(folder) = cache.map(Path::display) else { return TensorRT::default() };
+    TensorRT::default()
+        .with_engine_cache(true)
+        .with_engine_cache_path(&folder)
+        .with_timing_cache(true)
+        .with_timing_cache_path(&folder)
 }
 
 impl fmt::Display for Provider {
