@@ -10,6 +10,8 @@ from pathlib import Path
 SOURCES = Path("/etc/apt/sources.list.d/debian.sources")
 AUTHORITIES = Path("/etc/ssl/certs/ca-certificates.crt")
 SUITE = "bookworm"
+# For the stages that build and fetch; one archive does for both.
+BUILD = ["gcc", "libc6-dev", "python3", "python3-pip", "ca-certificates"]
 # The image is little more than what these four are made of.
 FINAL = ["libc6", "libgcc-s1", "libstdc++6", "base-files"]
 
@@ -32,7 +34,10 @@ def debian(archive: Path, variant: str, packages: list[str]) -> Path:
 
 
 def image(buildah: list[str], name: str, archive: Path, toolchain: Path | None = None) -> str:
-    """An image of a root file system, with a Rust toolchain if one is given."""
+    """An image of a root file system, with a Rust toolchain if one is given; made once, so that layers on it last."""
+    made = subprocess.run([*buildah, "inspect", "--type=image", name], capture_output=True)
+    if made.returncode == 0:
+        return name
     done = subprocess.run([*buildah, "from", "scratch"], check=True, capture_output=True, text=True)
     container = done.stdout.strip()
     subprocess.run([*buildah, "add", "--quiet", container, str(archive)], check=True, stdout=subprocess.DEVNULL)
@@ -48,14 +53,12 @@ def image(buildah: list[str], name: str, archive: Path, toolchain: Path | None =
 
 def build_arguments(buildah: list[str], folder: Path) -> list[str]:
     """Makes the stand-ins and names them for the Dockerfile."""
-    done = subprocess.run(["rustc", "--print", "sysroot"], check=True, capture_output=True, text=True)
-    toolchain = Path(done.stdout.strip())
-    compiler = debian(folder / "build.tar", "minbase", ["gcc", "libc6-dev", "ca-certificates"])
-    python = debian(folder / "python.tar", "minbase", ["python3", "python3-pip", "ca-certificates"])
+    toolchain, version = Path(rustc("--print", "sysroot")), rustc("--version").split()[1]
+    build = debian(folder / "build.tar", "minbase", BUILD)
     final = debian(folder / "final.tar", "extract", FINAL)
     names = {
-        "RUST_IMAGE": image(buildah, "localhost/rust-stand-in", compiler, toolchain),
-        "PYTHON_IMAGE": image(buildah, "localhost/python-stand-in", python),
+        "RUST_IMAGE": image(buildah, f"localhost/rust-stand-in:{version}", build, toolchain),
+        "PYTHON_IMAGE": image(buildah, "localhost/python-stand-in", build),
         "BASE_IMAGE": image(buildah, "localhost/base-stand-in", final),
     }
     arguments = [f"--build-arg={argument}={name}" for argument, name in names.items()]
@@ -63,3 +66,7 @@ def build_arguments(buildah: list[str], folder: Path) -> list[str]:
         # Whoever this machine trusts, the build trusts.
         arguments.append(f"--volume={AUTHORITIES}:{AUTHORITIES}:ro")
     return arguments
+
+
+def rustc(*arguments: str) -> str:
+    return subprocess.run(["rustc", *arguments], check=True, capture_output=True, text=True).stdout.strip()
