@@ -1,0 +1,117 @@
+"""Everything that the manifests name of the program exists in it."""
+
+import re
+import unittest
+
+import program
+from kustomizations import K8S, build, container, containers, deployments, environment, everything, of_kind, one, pod
+
+
+class Named(unittest.TestCase):
+    def test_variables(self) -> None:
+        for documents in everything():
+            for each in containers(documents):
+                names = {entry["name"] for entry in each.get("env", [])}
+                self.assertLessEqual(names, program.variables())
+
+    def test_probes_ask_paths_of_the_admin_listener(self) -> None:
+        for documents in everything():
+            one_container = container(documents)
+            for probe, path in (("startupProbe", "/ready"), ("readinessProbe", "/ready"), ("livenessProbe", "/live")):
+                ask = one_container[probe]["httpGet"]
+                self.assertEqual((ask["path"], ask["port"]), (path, "admin"))
+                self.assertIn(path, program.admin_paths())
+
+    def test_ports_are_those_that_it_listens_on(self) -> None:
+        for documents in everything():
+            ports = {port["name"]: port["containerPort"] for port in container(documents)["ports"]}
+            given = environment(documents)
+            self.assertEqual(ports["http"], port_of(given["RESNET_SERVE_LISTEN"]))
+            self.assertEqual(ports["admin"], port_of(given["RESNET_SERVE_ADMIN_LISTEN"]))
+
+    def test_monitors_scrape_the_admin_listener_and_call_the_job_by_its_name(self) -> None:
+        documents = build("overlays/cpu", ("monitoring",))
+        monitor = one(documents, "ServiceMonitor")["spec"]
+        wanted = monitor["selector"]["matchLabels"].items()
+        found = [each for each in of_kind(documents, "Service") if wanted <= each["metadata"]["labels"].items()]
+        self.assertEqual([each["metadata"]["name"] for each in found], ["resnet-serve-admin"])
+        endpoint = monitor["endpoints"][0]
+        target = {port["name"]: port["targetPort"] for port in found[0]["spec"]["ports"]}[endpoint["port"]]
+        self.assertEqual((target, endpoint["path"]), ("admin", "/metrics"))
+        self.assertEqual(found[0]["metadata"]["labels"][monitor["jobLabel"]], "resnet-serve")
+        self.assertIn("/metrics", program.admin_paths())
+
+    def test_kserves_pods_are_scraped_under_the_same_name(self) -> None:
+        documents = build("kserve")
+        monitor, labels = one(documents, "PodMonitor")["spec"], pod(documents)["labels"]
+        self.assertLessEqual(monitor["selector"]["matchLabels"].items(), labels.items())
+        self.assertEqual(labels[monitor["jobLabel"]], "resnet-serve")
+        self.assertEqual(monitor["podMetricsEndpoints"][0]["port"], "admin")
+
+    def test_metrics(self) -> None:
+        texts = [path.read_text() for path in K8S.rglob("*.yaml")]
+        named = {name for text in texts for name in re.findall(r"\bresnet_serve_\w+", text)}
+        self.assertIn("resnet_serve_saturation_ratio", named)
+        self.assertLessEqual(named, program.metrics())
+
+
+class Rollouts(unittest.TestCase):
+    def test_never_go_below_what_was_there(self) -> None:
+        for documents in deployments():
+            self.assertEqual(one(documents, "Deployment")["spec"]["strategy"]["rollingUpdate"]["maxUnavailable"], 0)
+        strategy = one(build("kserve"), "InferenceService")["spec"]["predictor"]["deploymentStrategy"]
+        self.assertEqual(strategy["rollingUpdate"]["maxUnavailable"], 0)
+
+    def test_a_pod_is_killed_only_after_it_had_time_to_drain(self) -> None:
+        for documents in everything():
+            given = environment(documents)
+            drain = seconds(given["RESNET_SERVE_DRAIN_DELAY"]) + seconds(given["RESNET_SERVE_DRAIN_TIMEOUT"])
+            kserve = of_kind(documents, "InferenceService")
+            owner = kserve[0]["spec"]["predictor"] if kserve else pod(documents)
+            self.assertGreaterEqual(owner["terminationGracePeriodSeconds"], drain + 5)
+
+    def test_a_pod_goes_on_serving_until_its_probe_has_noticed(self) -> None:
+        for documents in everything():
+            probe = container(documents)["readinessProbe"]
+            noticed = probe["periodSeconds"] * probe["failureThreshold"] + probe["timeoutSeconds"]
+            self.assertGreater(seconds(environment(documents)["RESNET_SERVE_DRAIN_DELAY"]), noticed)
+
+
+class Autoscaling(unittest.TestCase):
+    def test_scalers_have_the_deployment_to_themselves(self) -> None:
+        for component, kind in (("autoscaling-hpa", "HorizontalPodAutoscaler"), ("autoscaling-keda", "ScaledObject")):
+            documents = build("overlays/cpu", (component,))
+            deployment = one(documents, "Deployment")
+            self.assertNotIn("replicas", deployment["spec"], "the autoscaler decides")
+            target = one(documents, kind)["spec"]["scaleTargetRef"]
+            self.assertEqual(target["name"], deployment["metadata"]["name"])
+
+    def test_both_scale_alike(self) -> None:
+        """Whoever changes one changes the other."""
+        hpa = one(build("overlays/cpu", ("autoscaling-hpa",)), "HorizontalPodAutoscaler")["spec"]
+        keda = one(build("overlays/cpu", ("autoscaling-keda",)), "ScaledObject")["spec"]
+        self.assertEqual(hpa["behavior"], keda["advanced"]["horizontalPodAutoscalerConfig"]["behavior"])
+        self.assertEqual(hpa["minReplicas"], keda["minReplicaCount"])
+        self.assertEqual(hpa["maxReplicas"], keda["maxReplicaCount"])
+        target = hpa["metrics"][0]["pods"]["target"]["averageValue"]
+        self.assertEqual(float(target.removesuffix("m")) / 1000, float(keda["triggers"][0]["metadata"]["threshold"]))
+
+    def test_queries_ask_for_the_job_that_is_scraped(self) -> None:
+        keda = one(build("overlays/cpu", ("autoscaling-keda",)), "ScaledObject")["spec"]["triggers"][0]["metadata"]
+        kserve = one(build("kserve"), "InferenceService")["spec"]["predictor"]["autoScaling"]["metrics"][0]["external"]
+        for query in (keda["query"], kserve["metric"]["query"]):
+            self.assertEqual(re.findall(r"\{(.*?)\}", query), ['job="resnet-serve"'])
+
+
+def port_of(address: str) -> int:
+    return int(address.rsplit(":", 1)[1])
+
+
+def seconds(duration: str) -> int:
+    match = re.fullmatch(r"(\d+)s", duration)
+    assert match, f"`{duration}` is not in seconds"
+    return int(match[1])
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,32 @@
+"""What the program has, read from where it is declared: variables, metrics, paths, commands."""
+
+import re
+from functools import cache
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+def variables() -> set[str]:
+    """The variables that a command line reads."""
+    return set(re.findall(r'env = "(RESNET_SERVE_\w+)"', sources()))
+
+
+def metrics() -> set[str]:
+    """Every series of the program's own; a histogram is three."""
+    declared = (ROOT / "src/telemetry/metrics.rs").read_text()
+    names = set(re.findall(r'= "(resnet_serve_\w+)"', declared))
+    return names | {name + suffix for name in names for suffix in ("_bucket", "_count", "_sum")}
+
+
+def admin_paths() -> set[str]:
+    return routes((ROOT / "src/api/admin.rs").read_text())
+
+
+def routes(text: str) -> set[str]:
+    return set(re.findall(r'\.route\(\s*"(/[^"]*)"', text))
+
+
+@cache
+def sources() -> str:
+    return "\n".join(path.read_text() for path in sorted((ROOT / "src").rglob("*.rs")))
