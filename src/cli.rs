@@ -8,6 +8,8 @@ use clap::{Parser, Subcommand};
 use thiserror::Error;
 
 mod classify;
+mod evaluate;
+mod local;
 mod model;
 mod openapi;
 mod probe;
@@ -28,6 +30,8 @@ enum Command {
     Serve(Box<serve::Arguments>),
     /// Classify pictures without a server
     Classify(classify::Arguments),
+    /// Measure how often a model, or a running service, is right about labelled pictures
+    Evaluate(Box<evaluate::Arguments>),
     /// Build, fetch, inspect and list models
     #[command(subcommand)]
     Model(model::Command),
@@ -66,7 +70,7 @@ impl Cli {
     /// Whether the command loads ONNX Runtime.
     #[must_use]
     pub fn runs_networks(&self) -> bool {
-        matches!(self.command, Command::Serve(_) | Command::Classify(_))
+        matches!(self.command, Command::Serve(_) | Command::Classify(_) | Command::Evaluate(_))
     }
 
     /// Runs the command and turns what it says into an exit code.
@@ -75,6 +79,7 @@ impl Cli {
         let result = match self.command {
             Command::Serve(arguments) => serve::run(*arguments),
             Command::Classify(arguments) => classify::run(&arguments),
+            Command::Evaluate(arguments) => evaluate::run(&arguments),
             Command::Model(command) => model::run(&command),
             Command::Probe(arguments) => probe::run(&arguments),
             Command::Openapi => openapi::run(),

@@ -12,6 +12,9 @@ use ureq::{Agent, Proxy};
 /// For a name to be looked up and a connection to be made.
 const CONNECT: Duration = Duration::from_secs(20);
 
+/// Connections to one server that are kept for the next request.
+const MAX_IDLE: usize = 64;
+
 /// An address or a proxy that cannot be used.
 #[derive(Debug, Error)]
 pub enum ClientError {
@@ -42,6 +45,7 @@ pub fn agent(url: &str, silence: Duration) -> Result<Agent, ClientError> {
     let config = Agent::config_builder()
         .http_status_as_error(false)
         .proxy(proxy)
+        .max_idle_connections_per_host(MAX_IDLE)
         .tls_config(tls)
         .timeout_connect(Some(CONNECT))
         .timeout_per_read(Some(silence))

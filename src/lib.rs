@@ -8,6 +8,7 @@ pub mod cli;
 pub mod client;
 pub mod config;
 pub mod cpu_pool;
+pub mod evaluation;
 pub mod inference;
 pub mod loading;
 pub mod memory;

@@ -5,30 +5,18 @@
     reason = "printing is what the command is for"
 )]
 
-use std::fs;
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::Duration;
 
 use clap::Args;
 use futures_util::{StreamExt as _, stream};
 use serde_json::{Value, json};
-use tokio::time::Instant;
 
-use super::{Failure, block_on};
+use super::{Failure, block_on, local};
 use crate::api::error::ApiError;
 use crate::api::response::{ClassifiedImage, ModelSummary};
-use crate::config::{InferenceConfig, InferenceFlags};
-use crate::cpu_pool::CpuPool;
-use crate::inference::onnx::OnnxRuntime;
-use crate::loading::{self, LoadedModel};
-use crate::memory::{Charge, MemoryBudget};
-use crate::pipeline::{Encoded, Resources};
-use crate::telemetry::metrics::Metrics;
-
-/// Pictures that wait for nobody may take as long as they like.
-const NO_DEADLINE: Duration = Duration::from_hours(24);
+use crate::config::InferenceFlags;
+use crate::loading::LoadedModel;
 
 /// Files that are open at a time: enough to keep every core busy, far less than the queue takes.
 const IN_FLIGHT: usize = 32;
@@ -68,7 +56,8 @@ struct Outcome {
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     block_on(async {
-        let model = load(arguments).await?;
+        let config = arguments.inference.clone().into();
+        let model = local::load(&arguments.model, config, arguments.max_pixels).await?;
         let classes = model.pipeline.model.labels.len();
         let top_k = arguments.top_k.map_or(classes.min(5), NonZeroUsize::get);
         if top_k > classes {
@@ -92,41 +81,10 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     })
 }
 
-async fn load(arguments: &Arguments) -> Result<LoadedModel, Failure> {
-    let config = InferenceConfig::from(arguments.inference.clone());
-    let resources = Resources {
-        pool: CpuPool::new(config.cores),
-        memory: MemoryBudget::unlimited(),
-        max_pixels: arguments.max_pixels.get(),
-        metrics: Arc::new(Metrics::new()),
-    };
-    let folder = arguments.model.clone();
-    let loading = tokio::task::spawn_blocking(move || {
-        let runtime = OnnxRuntime::load(config.onnxruntime.as_deref())?;
-        loading::load(&runtime, &folder, (&config, &resources))
-    });
-    let loaded = loading.await.map_err(|cause| Failure::Incomplete(cause.to_string()))?;
-    loaded.map_err(Failure::config)
-}
-
 async fn classify(model: &LoadedModel, file: &Path, top_k: usize) -> Outcome {
-    let result = answer(model, file, top_k).await;
+    let result = local::classify(model, file, top_k).await;
+    let result = result.map(|found| ClassifiedImage::new(&model.pipeline.model, &found));
     Outcome { file: file.to_owned(), result }
-}
-
-async fn answer(
-    model: &LoadedModel,
-    file: &Path,
-    top_k: usize,
-) -> Result<ClassifiedImage, ApiError> {
-    let pipeline = &model.pipeline;
-    let deadline = Instant::now() + NO_DEADLINE;
-    let mut slots = pipeline.admit(NonZeroUsize::MIN, deadline)?;
-    let slot = slots.pop().ok_or(ApiError::Internal)?;
-    let bytes = fs::read(file).map_err(|cause| ApiError::InvalidRequest(cause.to_string()))?;
-    let image = Encoded { bytes: bytes.into(), charge: Arc::new(Charge::nothing()) };
-    let classified = pipeline.classify(image, slot, &pipeline.request(top_k, deadline)).await?;
-    Ok(ClassifiedImage::new(&pipeline.model, &classified))
 }
 
 fn print_json(model: &LoadedModel, outcomes: &[Outcome]) {

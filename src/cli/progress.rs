@@ -1,6 +1,8 @@
 //! Progress bars on standard error, where somebody looks at it.
 
-use indicatif::{ProgressBar, ProgressStyle};
+use std::fmt::Write;
+
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
 /// A bar for bytes: how many, how fast, how much longer. Nothing is drawn into a file or a pipe.
 pub(super) fn bytes(already: u64, total: Option<u64>) -> ProgressBar {
@@ -16,6 +18,16 @@ pub(super) fn bytes(already: u64, total: Option<u64>) -> ProgressBar {
     bar.tick();
     bar.reset_eta();
     bar
+}
+
+/// A bar for pictures, with a remark.
+pub(super) fn pictures(total: usize) -> ProgressBar {
+    let rate = |state: &ProgressState, line: &mut dyn Write| {
+        // A line that is not drawn is drawn the next time.
+        let _ = write!(line, "{:.0}/s", state.per_sec());
+    };
+    let style = style("{wide_bar} {pos}/{len}  {msg}  {rate}  {eta} left").with_key("rate", rate);
+    ProgressBar::new(total as u64).with_style(style)
 }
 
 /// The templates are constants, so that one that is wrong shows in the first run.

@@ -1,0 +1,161 @@
+//! `evaluate`: how often a model is right about labelled pictures.
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::num::{NonZeroU64, NonZeroUsize};
+use std::path::PathBuf;
+use std::time::Instant;
+
+use clap::Args;
+use futures_util::{StreamExt as _, stream};
+
+use super::{Failure, block_on, progress};
+use crate::config::InferenceFlags;
+use crate::evaluation::{Classes, Dataset, Sample, Score};
+
+mod answerer;
+mod report;
+mod service;
+
+use answerer::{Answerer, Verdict};
+use report::{Report, Unanswered};
+
+/// What `evaluate` takes.
+#[derive(Args)]
+pub(super) struct Arguments {
+    /// A folder with a folder for each class, named by the class's id, label or number; or a table
+    /// of `file,class` (.csv, .tsv)
+    #[arg(long, value_name = "DIR|FILE")]
+    data: PathBuf,
+
+    /// Ask a running service, as in `http://127.0.0.1:8080`, or with parameters as in
+    /// `http://127.0.0.1:8080/classify?model=NAME`
+    #[arg(long)]
+    url: Option<String>,
+
+    /// A header for the service, as in "Authorization: Bearer …"; may be given several times
+    #[arg(long, value_name = "NAME: VALUE", requires = "url")]
+    header: Vec<String>,
+
+    /// Pictures that the service is asked about at a time
+    #[arg(long, value_name = "N", default_value = "8")]
+    concurrency: NonZeroUsize,
+
+    /// Model folder, or a file that names one beside it
+    #[arg(long, env = "RESNET_SERVE_MODEL", value_name = "DIR", default_value = "models/default")]
+    model: PathBuf,
+
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+
+    /// Write a line of JSON for each picture: what it shows, and what was answered
+    #[arg(long, value_name = "FILE")]
+    lines: Option<PathBuf>,
+
+    /// Fail with exit code 1 where top-1 is lower
+    #[arg(long, value_name = "PERCENT", value_parser = percent)]
+    min_top1: Option<f64>,
+
+    /// Pixels of a picture, as it is stored
+    #[arg(long, env = "RESNET_SERVE_MAX_PIXELS", value_name = "N", default_value = "100000000")]
+    max_pixels: NonZeroU64,
+
+    #[command(flatten)]
+    inference: InferenceFlags,
+}
+
+pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    block_on(async {
+        let (answerer, classes) = Answerer::start(arguments).await?;
+        let dataset = Dataset::read(&arguments.data, &classes).map_err(Failure::config)?;
+        let report = evaluate(arguments, (&answerer, &classes), dataset).await?;
+        report.print(&classes, arguments.json);
+        judge(&report, arguments.min_top1)
+    })
+}
+
+async fn evaluate(
+    arguments: &Arguments,
+    (answerer, classes): (&Answerer, &Classes),
+    dataset: Dataset,
+) -> Result<Report, Failure> {
+    let mut lines = arguments.lines.as_deref().map(Lines::create).transpose()?;
+    let bar = progress::pictures(dataset.samples.len());
+    let mut report = Report::new(answerer.description(), &arguments.data);
+    let started = Instant::now();
+    let answers = dataset.samples.iter().map(|sample| answerer.answer(sample));
+    let mut answers = stream::iter(answers).buffered(answerer.at_a_time());
+    for sample in &dataset.samples {
+        let Some(verdict) = answers.next().await else { break };
+        let verdict = verdict?;
+        if let Some(lines) = &mut lines {
+            lines.write(&report::line(sample, &verdict, classes))?;
+        }
+        count(&mut report, sample, verdict);
+        bar.set_message(format!("top-1 {:.2} %", report.score.top1() * 100.0));
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    report.took = started.elapsed();
+    lines.map_or(Ok(()), Lines::finish)?;
+    Ok(report)
+}
+
+fn count(report: &mut Report, sample: &Sample, verdict: Verdict) {
+    let without = |reason| Unanswered { file: sample.file.clone(), reason };
+    match verdict {
+        Verdict::Ranked(ranked) => report.score.add(sample.class, &ranked),
+        Verdict::Unreadable(reason) => report.unreadable.push(without(reason)),
+        Verdict::Unanswered(reason) => report.unanswered.push(without(reason)),
+    }
+}
+
+/// A file that cannot be read is the data's fault; one without an answer is not.
+fn judge(report: &Report, least: Option<f64>) -> Result<(), Failure> {
+    let score: &Score = &report.score;
+    if !report.unanswered.is_empty() {
+        let count = report.unanswered.len();
+        return Err(Failure::Incomplete(format!("{count} pictures were not answered")));
+    }
+    if score.answers() == 0 {
+        return Err(Failure::Incomplete("not one picture could be read".to_owned()));
+    }
+    let top1 = score.top1() * 100.0;
+    match least.filter(|least| top1 < *least) {
+        Some(least) => Err(Failure::Incomplete(format!(
+            "top-1 is {top1:.2} %, less than the {least} % of --min-top1"
+        ))),
+        None => Ok(()),
+    }
+}
+
+fn percent(text: &str) -> Result<f64, String> {
+    let number = text.parse().ok().filter(|number| (0.0..=100.0).contains(number));
+    number.ok_or_else(|| "a number from 0 to 100 is expected".to_owned())
+}
+
+/// The file of `--lines`.
+struct Lines {
+    path: PathBuf,
+    file: BufWriter<File>,
+}
+
+impl Lines {
+    fn create(path: &std::path::Path) -> Result<Self, Failure> {
+        let file = File::create(path).map_err(|cause| failed(path, &cause))?;
+        Ok(Self { path: path.to_owned(), file: BufWriter::new(file) })
+    }
+
+    fn write(&mut self, line: &serde_json::Value) -> Result<(), Failure> {
+        writeln!(self.file, "{line}").map_err(|cause| failed(&self.path, &cause))
+    }
+
+    fn finish(mut self) -> Result<(), Failure> {
+        self.file.flush().map_err(|cause| failed(&self.path, &cause))
+    }
+}
+
+fn failed(path: &std::path::Path, cause: &std::io::Error) -> Failure {
+    Failure::Incomplete(format!("cannot write `{}`: {cause}", path.display()))
+}
