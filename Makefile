@@ -6,10 +6,10 @@ SHELL := /bin/sh
 BINARY := target/release/resnet-serve
 ARGS ?=
 
-.PHONY: help serve test test-web lint build runtime overload clean tools
+.PHONY: help serve test test-web lint build runtime image test-image test-limits test-k8s test-rollout capacity overload clean tools
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 serve: build ## build what is missing, then serve on http://127.0.0.1:8080 (ARGS="--listen …" for more)
 	@exec $(BINARY) serve $(ARGS)
@@ -40,6 +40,25 @@ tools:
 	@command -v cc >/dev/null || { echo "error: a C compiler is missing; install one (Debian: apt-get install gcc libc6-dev; macOS: xcode-select --install)" >&2; exit 1; }
 	@command -v python3 >/dev/null || { echo "error: python3 is missing; install it (Debian: apt-get install python3 python3-pip)" >&2; exit 1; }
 	@python3 -m pip --version >/dev/null 2>&1 || { echo "error: pip is missing; install it (Debian: apt-get install python3-pip)" >&2; exit 1; }
+
+image: ## the container image, with docker, podman or buildah (FLAVOR=gpu builds the one for CUDA too)
+	@python3 scripts/build_image.py $(if $(FLAVOR),--flavor $(FLAVOR)) $(ARGS)
+
+test-image: ## build the image and run it as the manifest would, without a registry or a Docker engine (root)
+	@python3 tests/image/test_image.py $(ARGS)
+
+test-limits: ## run that image under CPU and memory limits, and overload it
+	@python3 tests/image/test_limits.py $(ARGS)
+
+test-k8s: ## build and validate every manifest, hold it against the program, lint it and the Dockerfiles
+	@python3 scripts/in_venv.py tests/k8s/requirements.txt -m unittest discover --start-directory tests/k8s --pattern 'check_*.py'
+
+test-rollout: build ## replace replicas behind a load balancer under load: no request may fail (ARGS="--rollouts 3")
+	@cargo build --release --locked --example load
+	@python3 tests/rollout/test_rollout.py $(ARGS)
+
+capacity: ## simulate bursts and rollouts, and hold docs/capacity.md against what comes out
+	@cd benchmarks/capacity && python3 -m unittest check_capacity && python3 run.py --check
 
 overload: ## goodput and refusals at up to 5 times the capacity, beside LitServe (PHOTOS=DIR, CASES="load drain")
 	@python3 benchmarks/overload/run.py $(CASES) $(if $(PHOTOS),--photos $(PHOTOS))
