@@ -48,6 +48,14 @@ class Named(unittest.TestCase):
         self.assertEqual(labels[monitor["jobLabel"]], "resnet-serve")
         self.assertEqual(monitor["podMetricsEndpoints"][0]["port"], "admin")
 
+    def test_a_model_is_fetched_to_where_it_is_served_from(self) -> None:
+        documents = build("overlays/cpu", ("model-from-volume",))
+        command, verb, network, flag, folder = pod(documents)["initContainers"][0]["args"]
+        self.assertEqual((command, verb), ("model", "fetch"))
+        self.assertIn(network, program.networks())
+        self.assertIn(flag, program.fetch_flags())
+        self.assertEqual(environment(documents)["RESNET_SERVE_MODEL"], folder)
+
     def test_metrics(self) -> None:
         texts = [path.read_text() for path in K8S.rglob("*.yaml")]
         named = {name for text in texts for name in re.findall(r"\bresnet_serve_\w+", text)}

@@ -11,8 +11,8 @@ import yaml
 K8S = Path(__file__).resolve().parent.parent.parent / "k8s"
 OVERLAYS = ["overlays/cpu", "overlays/gpu"]
 COMPONENTS = sorted(path.name for path in (K8S / "components").iterdir())
-# Of the two autoscalers only one can have the Deployment.
-TOGETHER = tuple(name for name in COMPONENTS if name != "autoscaling-keda")
+# Of the two autoscalers only one can have the Deployment, and it serves one model.
+TOGETHER = tuple(name for name in COMPONENTS if name not in ("autoscaling-keda", "model-from-claim"))
 
 
 @cache

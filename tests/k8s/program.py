@@ -1,6 +1,7 @@
 """What the program has, read from where it is declared: variables, metrics, paths, commands."""
 
 import re
+import tomllib
 from functools import cache
 from pathlib import Path
 
@@ -17,6 +18,16 @@ def metrics() -> set[str]:
     declared = (ROOT / "src/telemetry/metrics.rs").read_text()
     names = set(re.findall(r'= "(resnet_serve_\w+)"', declared))
     return names | {name + suffix for name in names for suffix in ("_bucket", "_count", "_sum")}
+
+
+def networks() -> set[str]:
+    """What `model fetch` can bring."""
+    return set(tomllib.loads((ROOT / "models/catalogue.toml").read_text())["networks"])
+
+
+def fetch_flags() -> set[str]:
+    declared = (ROOT / "src/cli/model/fetch.rs").read_text()
+    return {f"--{name}" for name in re.findall(r"#\[arg\([^)]*\blong\b[^)]*\)\]\s+(\w+):", declared)}
 
 
 def admin_paths() -> set[str]:
