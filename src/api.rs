@@ -20,6 +20,7 @@ mod observe;
 mod page;
 pub mod response;
 pub mod router;
+mod trace;
 mod upload;
 mod v2;
 

@@ -1,8 +1,11 @@
 //! What was typed becomes what is checked, once.
 
+use std::env;
+use std::fmt::Display;
 use std::net::SocketAddr;
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use bytesize::ByteSize;
@@ -11,7 +14,9 @@ use thiserror::Error;
 
 use crate::inference::provider::ProviderChoice;
 use crate::resources;
+use crate::telemetry::TelemetryConfig;
 use crate::telemetry::logs::LogFormat;
+use crate::telemetry::traces::{Endpoint, Protocol, Ratio, TraceConfig};
 
 /// The share of the memory limit that bodies and pixels may take; the rest is for the network.
 const MEMORY_SHARE: u64 = 3;
@@ -102,9 +107,8 @@ pub struct ServeFlags {
     #[arg(long, env = "RESNET_SERVE_MEMORY_BUDGET", value_name = "BYTES")]
     memory_budget: Option<ByteSize>,
 
-    /// Form of the log lines
-    #[arg(long, env = "RESNET_SERVE_LOG_FORMAT", value_name = "FORMAT", default_value = "text")]
-    pub log_format: LogFormat,
+    #[command(flatten)]
+    telemetry: TelemetryFlags,
 
     /// Check the configuration, the models and the device, then exit
     #[arg(long)]
@@ -129,6 +133,28 @@ pub struct InferenceFlags {
     /// Folder where `TensorRT` keeps what it compiled, for the next start on the same kind of GPU
     #[arg(long, env = "RESNET_SERVE_TENSORRT_CACHE", value_name = "DIR")]
     pub tensorrt_cache: Option<PathBuf>,
+}
+
+/// The flags that say how a service speaks of itself.
+#[derive(Args, Clone, Debug)]
+struct TelemetryFlags {
+    /// Form of the log lines
+    #[arg(long, env = "RESNET_SERVE_LOG_FORMAT", value_name = "FORMAT", default_value = "text")]
+    log_format: LogFormat,
+
+    /// Collector that takes traces by OTLP, as in `http://localhost:4317`; without it there are
+    /// none [env: `OTEL_EXPORTER_OTLP_ENDPOINT` is read too]
+    #[arg(long, env = "RESNET_SERVE_OTLP_ENDPOINT", value_name = "URL")]
+    otlp_endpoint: Option<Endpoint>,
+
+    /// How the collector is spoken to [env: `OTEL_EXPORTER_OTLP_PROTOCOL` is read too]
+    /// [default: grpc]
+    #[arg(long, env = "RESNET_SERVE_OTLP_PROTOCOL", value_name = "PROTOCOL")]
+    otlp_protocol: Option<Protocol>,
+
+    /// Share of requests that are traced, of those whose caller does not say
+    #[arg(long, env = "RESNET_SERVE_TRACE_RATIO", value_name = "RATIO", default_value = "1")]
+    trace_ratio: Ratio,
 }
 
 /// The configuration of `serve`, checked.
@@ -156,6 +182,8 @@ pub struct Config {
     pub memory_budget: u64,
     /// Whether somebody has asked for just that.
     pub memory_budget_is_fixed: bool,
+    /// How it speaks of itself.
+    pub telemetry: TelemetryConfig,
 }
 
 /// How networks run; what is `None` depends on the device that is found.
@@ -194,7 +222,10 @@ impl ServeFlags {
     /// Every contradiction, each in a line that names its flags.
     pub fn check(self) -> Result<Config, ConfigError> {
         let budget = self.memory_budget.map_or_else(default_budget, |bytes| bytes.as_u64());
-        let mistakes = self.mistakes(budget);
+        let mut mistakes = self.mistakes(budget);
+        let standard = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
+        let telemetry = self.telemetry.check(standard).map_err(|mistake| mistakes.push(mistake));
+        let Ok(telemetry) = telemetry else { return Err(ConfigError(mistakes)) };
         if !mistakes.is_empty() {
             return Err(ConfigError(mistakes));
         }
@@ -216,6 +247,7 @@ impl ServeFlags {
             max_pixels: self.max_pixels.get(),
             memory_budget: budget,
             memory_budget_is_fixed: self.memory_budget.is_some(),
+            telemetry,
         })
     }
 
@@ -240,6 +272,30 @@ impl ServeFlags {
         }
         mistakes
     }
+}
+
+impl TelemetryFlags {
+    /// Fills in what the variables that OpenTelemetry defines say; flags go before.
+    fn check(self, standard: impl Fn(&str) -> Option<String>) -> Result<TelemetryConfig, String> {
+        const ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
+        const PROTOCOL: &str = "OTEL_EXPORTER_OTLP_PROTOCOL";
+        let Some(endpoint) = or_parse(self.otlp_endpoint, (ENDPOINT, &standard))? else {
+            return Ok(TelemetryConfig { log_format: self.log_format, traces: None });
+        };
+        let protocol = or_parse(self.otlp_protocol, (PROTOCOL, &standard))?;
+        let protocol = protocol.unwrap_or(Protocol::Grpc);
+        let traces = Some(TraceConfig { endpoint, protocol, ratio: self.trace_ratio });
+        Ok(TelemetryConfig { log_format: self.log_format, traces })
+    }
+}
+
+/// What a flag says, or else a variable.
+fn or_parse<T: FromStr<Err: Display>>(
+    flag: Option<T>,
+    (name, variable): (&str, impl Fn(&str) -> Option<String>),
+) -> Result<Option<T>, String> {
+    let parse = |text: String| text.parse().map_err(|cause| format!("{name}, `{text}`: {cause}"));
+    flag.map_or_else(|| variable(name).map(parse).transpose(), |value| Ok(Some(value)))
 }
 
 impl From<InferenceFlags> for InferenceConfig {

@@ -2,23 +2,26 @@
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use thiserror::Error;
 use tokio::time::{Instant, timeout_at};
+use tracing::{Instrument as _, Span, info_span};
 
-use crate::batching::{Answer, Content, JobError, Prepared, Queue, Rejection, Slot};
+use crate::batching::{Content, JobError, Prepared, Queue, Rejection, Row, Slot, Spent};
 use crate::cpu_pool::{CpuPool, Lane};
 use crate::memory::{Charge, MemoryBudget};
 use crate::model::{Manifest, Model};
 use crate::preprocess::{ImageError, ImageHeader, Transform};
 use crate::ranking::{self, Ranked};
 use crate::telemetry::metrics::{Abandonment, Metrics, Outcome, Reason, Stage};
+use crate::telemetry::stages::StageTimes;
 
 mod fate;
+mod waiting;
 
 use fate::Fate;
+use waiting::Waiting;
 
 /// What all models of a process share.
 #[derive(Clone)]
@@ -51,6 +54,8 @@ pub struct Request {
     pub deadline: Instant,
     /// The request's share of the pool.
     pub lane: Lane,
+    /// What its stages take.
+    pub times: StageTimes,
 }
 
 /// An image as it was sent, and the memory that it holds.
@@ -71,14 +76,8 @@ pub enum Input {
     Tensor(Encoded),
 }
 
-/// What the network says of one image.
-#[derive(Clone, Debug)]
-pub struct Scores {
-    /// `[classes]`, as the network gives them.
-    pub values: Vec<f32>,
-    /// What its stages took.
-    pub durations: Durations,
-}
+/// What the network says of one image: `[classes]`, as it gives them.
+pub type Scores = Row;
 
 /// What is known of one image.
 #[derive(Clone, Debug)]
@@ -87,19 +86,6 @@ pub struct Classification {
     pub ranked: Vec<Ranked>,
     /// The picture as it came.
     pub image: ImageHeader,
-    /// What its stages took.
-    pub durations: Durations,
-}
-
-/// What the stages of one image took.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Durations {
-    /// Waiting for a core, decoding, resizing.
-    pub decode: Duration,
-    /// Waiting for a worker.
-    pub queue: Duration,
-    /// Running the batch.
-    pub inference: Duration,
 }
 
 /// Why an image has no classes.
@@ -180,7 +166,8 @@ impl Pipeline {
     /// A request for images of this model.
     #[must_use]
     pub fn request(&self, top_k: usize, deadline: Instant) -> Request {
-        Request { top_k, deadline, lane: self.resources.pool.lane() }
+        let lane = self.resources.pool.lane();
+        Request { top_k, deadline, lane, times: StageTimes::default() }
     }
 
     /// A request for images whose scores are wanted as they are.
@@ -208,7 +195,8 @@ impl Pipeline {
         fate.settle(result)
     }
 
-    /// Runs the network on one image, and otherwise does as [`Pipeline::classify`].
+    /// Runs the network on one image and gives its scores as they are; otherwise does as
+    /// [`Pipeline::classify`].
     ///
     /// # Errors
     ///
@@ -232,12 +220,11 @@ impl Pipeline {
         fate: &mut Fate<'_>,
     ) -> Result<Classification, ClassifyError> {
         let header = ImageHeader::parse(&image.bytes, self.resources.max_pixels)?;
-        let (prepared, decode) = self.decode((image, header.clone()), request, fate).await?;
-        let Scores { values, durations } = self.run((prepared, slot), request, fate).await?;
-        let durations = Durations { decode, ..durations };
-        let probabilities = ranking::probabilities(&values, self.model.manifest.output.activation);
+        let prepared = self.decode((image, &header), request, fate).await?;
+        let scores = self.run((prepared, slot), request, fate).await?;
+        let probabilities = ranking::probabilities(&scores, self.model.manifest.output.activation);
         let ranked = ranking::top_k(&probabilities, request.top_k);
-        Ok(Classification { ranked, image: header, durations })
+        Ok(Classification { ranked, image: header })
     }
 
     async fn score_input(
@@ -246,17 +233,16 @@ impl Pipeline {
         request: &Request,
         fate: &mut Fate<'_>,
     ) -> Result<Scores, ClassifyError> {
-        let (prepared, decode) = match input {
+        let prepared = match input {
             Input::Picture(image) => {
                 let header = ImageHeader::parse(&image.bytes, self.resources.max_pixels)?;
-                self.decode((image, header), request, fate).await?
+                self.decode((image, &header), request, fate).await?
             }
             Input::Tensor(Encoded { bytes, charge }) => {
-                (Prepared { content: Content::Tensor(bytes), charge }, Duration::ZERO)
+                Prepared { content: Content::Tensor(bytes), charge }
             }
         };
-        let scores = self.run((prepared, slot), request, fate).await?;
-        Ok(Scores { durations: Durations { decode, ..scores.durations }, ..scores })
+        self.run((prepared, slot), request, fate).await
     }
 
     /// Waits for a worker and for its answer.
@@ -267,24 +253,34 @@ impl Pipeline {
         fate: &mut Fate<'_>,
     ) -> Result<Scores, ClassifyError> {
         fate.at = None;
+        let waiting = Waiting::begin(&slot, request);
         let answer = slot.submit(prepared, request.deadline).await;
-        let Answer { logits, queued, inference } =
+        let scores =
             answer.unwrap_or_else(|_| Err(JobError::Failed("a worker died".to_owned())))?;
-        let metrics = &self.resources.metrics;
-        metrics.observe_stage(Stage::Queue, queued);
-        metrics.observe_stage(Stage::Inference, inference);
-        let durations = Durations { queue: queued, inference, ..Durations::default() };
-        Ok(Scores { values: logits, durations })
+        let Spent { queue, inference } = waiting.spent();
+        self.resources.metrics.observe_stage(Stage::Queue, queue);
+        self.resources.metrics.observe_stage(Stage::Inference, inference);
+        Ok(scores)
+    }
+
+    async fn decode(
+        &self,
+        (image, header): (Encoded, &ImageHeader),
+        request: &Request,
+        fate: &mut Fate<'_>,
+    ) -> Result<Prepared, ClassifyError> {
+        let span = decode_span(header);
+        self.decode_on_a_core((image, header.clone()), request, fate).instrument(span).await
     }
 
     /// Waits for a core, charges what decoding will take at its peak, and decodes.
-    async fn decode(
+    async fn decode_on_a_core(
         &self,
         (image, header): (Encoded, ImageHeader),
         request: &Request,
         fate: &mut Fate<'_>,
-    ) -> Result<(Prepared, Duration), ClassifyError> {
-        let waiting = Instant::now();
+    ) -> Result<Prepared, ClassifyError> {
+        let decoding = request.times.begin(Stage::Decode);
         let core = request.lane.core().await;
         fate.at = Some(Abandonment::Decode);
         let peak = self.transform.peak_bytes(image.bytes.len(), &header);
@@ -297,10 +293,25 @@ impl Pipeline {
         // A decoder that panics has met a picture that it cannot read.
         let broken = |_| Err(ImageError::Undecodable { reason: "the decoder gave up".to_owned() });
         let prepared = decoded.unwrap_or_else(broken)?;
-        let took = waiting.elapsed();
-        self.resources.metrics.observe_stage(Stage::Decode, took);
-        Ok((prepared, took))
+        self.resources.metrics.observe_stage(Stage::Decode, decoding.elapsed());
+        Ok(prepared)
     }
+}
+
+/// The span that tells one of a request's images from the others; of a single one the request's.
+#[must_use]
+pub fn image_span(index: usize, images: usize) -> Span {
+    let index = i64::try_from(index).unwrap_or(i64::MAX);
+    if images > 1 { info_span!("image", index) } else { Span::current() }
+}
+
+fn decode_span(header: &ImageHeader) -> Span {
+    info_span!(
+        "decode",
+        image.format = header.format().name(),
+        image.width = i64::from(header.width()),
+        image.height = i64::from(header.height()),
+    )
 }
 
 /// The encoded image is dropped here: from now on the pixels are all that is held.
@@ -332,14 +343,10 @@ impl From<JobError> for ClassifyError {
     }
 }
 
-impl Durations {
-    /// Stage by stage the longer of two, as images of one request run side by side.
+impl Request {
+    /// The same, with the times of its stages written down there.
     #[must_use]
-    pub fn max(self, other: Self) -> Self {
-        Self {
-            decode: self.decode.max(other.decode),
-            queue: self.queue.max(other.queue),
-            inference: self.inference.max(other.inference),
-        }
+    pub fn timed(self, times: StageTimes) -> Self {
+        Self { times, ..self }
     }
 }

@@ -23,9 +23,8 @@ use crate::readiness::{Readiness, State};
 use crate::resources::{memory_limit, resident_memory};
 use crate::serving::{App, AppState, Limits, Models, ServedModel};
 use crate::shutdown::Signals;
-use crate::telemetry::gpu;
-use crate::telemetry::logs::LogLevel;
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::{Telemetry, gpu};
 use crate::vitals::Vitals;
 
 /// How long a scrape or probe that is under way at the end may take.
@@ -71,14 +70,15 @@ struct Listening {
 /// # Errors
 ///
 /// When an address is taken or a model cannot be served.
-pub async fn run(config: Config, log_level: LogLevel) -> Result<(), ServeError> {
+pub async fn run(config: Config, telemetry: Telemetry) -> Result<(), ServeError> {
+    let Telemetry { log_level, metrics, traces } = telemetry;
     let mut signals = Signals::listen().map_err(ServeError::Signals)?;
-    let resources = resources(&config);
+    let resources = resources(&config, &metrics);
+    announce(&config);
     let readiness = Readiness::starting();
     let public = bind(config.listen, "public").await?;
     let admin = bind(config.admin_listen, "admin").await?;
     let vitals = Vitals::new(readiness.clone(), resources.pool.clone(), resources.memory.clone());
-    let metrics = Arc::clone(&resources.metrics);
     gpu::watch(Arc::clone(&metrics));
     let state = AdminState { vitals: vitals.clone(), metrics, log_level };
     let admin = Listening::start(admin, api::admin::router(state));
@@ -112,6 +112,10 @@ pub async fn run(config: Config, log_level: LogLevel) -> Result<(), ServeError> 
         }
         // A client that holds its connection open does not hold the process.
         let _ = timeout(ADMIN_GRACE, admin.stop()).await;
+        // The spans of the last answers are there now.
+        if let Some(traces) = traces {
+            let _ = task::spawn_blocking(move || traces.flush()).await;
+        }
     };
     tokio::select! {
         () = drained => (),
@@ -155,8 +159,9 @@ fn app(models: Models, (config, resources): (&Config, &Resources), readiness: Re
 /// # Errors
 ///
 /// As [`run`], addresses excepted.
-pub async fn check(config: Config) -> Result<(), ServeError> {
-    let Loaded { queues, workers, .. } = load(&config, &resources(&config)).await?;
+pub async fn check(config: Config, telemetry: &Telemetry) -> Result<(), ServeError> {
+    let resources = resources(&config, &telemetry.metrics);
+    let Loaded { queues, workers, .. } = load(&config, &resources).await?;
     queues.iter().for_each(Queue::close);
     join(workers).await;
     tracing::info!("everything is in order");
@@ -173,8 +178,7 @@ fn leave_room(config: &Config, memory: &MemoryBudget) {
     tracing::info!(bytes = memory.limit(), "memory for bodies and pixels");
 }
 
-fn resources(config: &Config) -> Resources {
-    let metrics = Arc::new(Metrics::new());
+fn resources(config: &Config, metrics: &Arc<Metrics>) -> Resources {
     metrics.memory_limit.set(i64::try_from(memory_limit()).unwrap_or(i64::MAX));
     let build =
         [env!("CARGO_PKG_VERSION"), env!("RESNET_SERVE_COMMIT"), env!("RESNET_SERVE_RUSTC")];
@@ -183,8 +187,30 @@ fn resources(config: &Config) -> Resources {
         pool: CpuPool::new(config.inference.cores),
         memory: MemoryBudget::new(config.memory_budget),
         max_pixels: config.max_pixels,
-        metrics,
+        metrics: Arc::clone(metrics),
     }
+}
+
+/// What holds for all models; each says for itself what it runs on.
+fn announce(config: &Config) {
+    let traces = config.telemetry.traces.as_ref();
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        commit = env!("RESNET_SERVE_COMMIT"),
+        cores = config.inference.cores,
+        memory_limit = memory_limit(),
+        memory_budget = config.memory_budget,
+        max_body = config.max_body,
+        max_pixels = config.max_pixels,
+        queue_capacity = config.inference.queue_capacity,
+        request_timeout = ?config.request_timeout,
+        drain_delay = ?config.drain_delay,
+        drain_timeout = ?config.drain_timeout,
+        otlp_endpoint = traces.map(|traces| tracing::field::display(&traces.endpoint)),
+        otlp_protocol = traces.map(|traces| tracing::field::display(traces.protocol)),
+        trace_ratio = traces.map(|traces| tracing::field::display(traces.ratio)),
+        "starting"
+    );
 }
 
 async fn bind(address: std::net::SocketAddr, listener: &str) -> Result<TcpListener, ServeError> {

@@ -21,7 +21,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("memory", &[]),
     ("cpu_pool", &[]),
     ("serving", &["batching", "inference", "memory", "pipeline", "readiness", "telemetry"]),
-    ("protocol", &["inference", "memory", "model", "pipeline", "ranking", "serving"]),
+    ("protocol", &["inference", "memory", "model", "pipeline", "ranking", "serving", "telemetry"]),
     ("vitals", &["batching", "cpu_pool", "memory", "readiness", "telemetry"]),
 ];
 

@@ -11,6 +11,7 @@ use serde_json::json;
 
 use super::AdminState;
 use super::error::ApiError;
+use super::observe::{Door, Observer};
 use super::router;
 use crate::vitals::{Unready, Workers};
 
@@ -22,7 +23,7 @@ pub fn router(state: AdminState) -> Router {
         .route("/metrics", get(metrics))
         .route("/log-level", put(log_level))
         .with_state(state.clone());
-    router::finish(routes, state.metrics)
+    router::finish(routes, Observer { metrics: state.metrics, door: Door::Admin })
 }
 
 async fn live(State(admin): State<AdminState>) -> impl IntoResponse {

@@ -1,6 +1,6 @@
 //! A request's body, read within its limit, its deadline and the memory budget.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::HeaderMap;
@@ -8,6 +8,7 @@ use axum::http::header::CONTENT_LENGTH;
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
 use tokio::time::{Instant as Deadline, timeout, timeout_at};
+use tracing::{Instrument as _, info_span};
 
 use super::error::ApiError;
 use super::inflate::{Coding, InflateError, inflate};
@@ -15,6 +16,7 @@ use crate::memory::Charge;
 use crate::pipeline::{ClassifyError, Pipeline};
 use crate::serving::AppState;
 use crate::telemetry::metrics::Stage;
+use crate::telemetry::stages::StageTimes;
 
 /// Bytes that are allocated on a client's announcement.
 const FIRST_ALLOCATION: usize = 1 << 20;
@@ -34,6 +36,8 @@ pub(super) struct Purpose<'a> {
     pub(super) pipeline: &'a Pipeline,
     /// When the answer is of no use any more.
     pub(super) deadline: Deadline,
+    /// Where it is written down how long that took.
+    pub(super) times: &'a StageTimes,
 }
 
 /// A body that has come.
@@ -41,8 +45,6 @@ pub(super) struct Received {
     pub(super) bytes: Bytes,
     /// What it holds of the memory budget.
     pub(super) charge: Charge,
-    /// How long that took.
-    pub(super) took: Duration,
 }
 
 impl Purpose<'_> {
@@ -59,17 +61,17 @@ impl Purpose<'_> {
     ) -> Result<(Received, T), ApiError> {
         let checked = self.check(headers).and_then(|coding| Ok((coding, form(headers)?)));
         let ((coding, form), body) = unless_refused(checked, body).await?;
-        let started = Instant::now();
-        let (bytes, charge) = timeout_at(self.deadline, self.collect(headers, body))
-            .await
-            .map_err(|_| ApiError::BodyTimeout)??;
-        let took = started.elapsed();
-        self.app.metrics.observe_stage(Stage::Read, took);
+        let reading = self.times.begin(Stage::Read);
+        let collecting = self.collect(headers, body).instrument(info_span!("read"));
+        let (bytes, charge) =
+            timeout_at(self.deadline, collecting).await.map_err(|_| ApiError::BodyTimeout)??;
+        self.app.metrics.observe_stage(Stage::Read, reading.elapsed());
+        drop(reading);
         let (bytes, charge) = match coding {
             None => (bytes, charge),
             Some(coding) => self.in_time(self.inflate(coding, bytes, charge)).await?,
         };
-        Ok((Received { bytes, charge, took }, form))
+        Ok((Received { bytes, charge }, form))
     }
 
     /// Runs what takes a body apart: on the pool, in time.

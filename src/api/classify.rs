@@ -12,16 +12,19 @@ use axum::response::{IntoResponse, Response};
 use futures_util::future::join_all;
 use serde::Deserialize;
 use tokio::time::Instant;
+use tracing::{Instrument as _, info_span};
 use utoipa::IntoParams;
 
 use super::body::{Purpose, unless_refused};
 use super::error::ApiError;
-use super::observe::{RequestId, ServerTiming};
+use super::observe::{PartialFailure, RequestId};
 use super::response::{ClassifiedImage, ClassifyResponse, ImageResult, ModelSummary};
+use super::trace;
 use super::upload::{self, JsonUpload, Upload};
-use crate::pipeline::{Classification, ClassifyError, Durations, Request};
+use crate::pipeline::{Classification, ClassifyError, Request, image_span};
 use crate::serving::{App, AppState, ServedModel};
 use crate::telemetry::metrics::Stage;
+use crate::telemetry::stages::StageTimes;
 
 /// Classes in an answer that does not say how many.
 const DEFAULT_TOP_K: usize = 5;
@@ -72,25 +75,23 @@ pub(super) struct Parameters {
 )]
 pub(super) async fn classify(
     State(app): State<App>,
-    Extension(request_id): Extension<RequestId>,
+    (Extension(request_id), Extension(times)): (Extension<RequestId>, Extension<StageTimes>),
     parameters: Result<Query<Parameters>, QueryRejection>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
     let asked = asked(&app, parameters);
     let (Asked { model, deadline, top_k: asked }, body) = unless_refused(asked, body).await?;
-    let purpose = Purpose { app: &app, pipeline: &model.pipeline, deadline };
+    let purpose = Purpose { app: &app, pipeline: &model.pipeline, deadline, times: &times };
     let upload = upload::read(purpose, &headers, body).await?;
     let top_k = top_k(asked.or(upload.top_k), model.pipeline.model.labels.len())?;
-    let read = upload.read;
-    let results = classify_all(&model, upload, model.pipeline.request(top_k, deadline)).await?;
-    let started = Instant::now();
-    let durations = results.iter().flatten().map(|result| result.durations);
-    let timing =
-        ServerTiming { read, stages: durations.fold(Durations::default(), Durations::max) };
-    let response = respond(&model, results, &request_id)?;
-    app.metrics.observe_stage(Stage::Respond, started.elapsed());
-    Ok((Extension(timing), Json(response)).into_response())
+    trace::describe(&model, upload.images.len());
+    let request = model.pipeline.request(top_k, deadline).timed(times.clone());
+    let results = classify_all(&model, upload, request).await?;
+    let responding = times.begin(Stage::Respond);
+    let response = info_span!("respond").in_scope(|| respond(&model, results, &request_id));
+    app.metrics.observe_stage(Stage::Respond, responding.elapsed());
+    response
 }
 
 /// What the query asks for.
@@ -134,9 +135,14 @@ async fn classify_all(
     upload: Upload,
     request: Request,
 ) -> Result<Vec<Result<Classification, ClassifyError>>, ApiError> {
-    let slots = model.admit(upload.images.len(), request.deadline)?;
-    let images = upload.images.into_iter().zip(slots);
-    let classify = |(image, slot)| model.pipeline.classify(image, slot, &request);
+    let count = upload.images.len();
+    let slots = model.admit(count, request.deadline)?;
+    let images = upload.images.into_iter().zip(slots).enumerate();
+    let request = &request;
+    let classify = |(index, (image, slot))| {
+        let span = image_span(index, count);
+        model.pipeline.classify(image, slot, request).instrument(span)
+    };
     Ok(join_all(images.map(classify)).await)
 }
 
@@ -145,7 +151,8 @@ fn respond(
     model: &ServedModel,
     mut results: Vec<Result<Classification, ClassifyError>>,
     request_id: &RequestId,
-) -> Result<ClassifyResponse, ApiError> {
+) -> Result<Response, ApiError> {
+    let partial = partial_failure(&results);
     if results.len() == 1
         && let Some(Err(error)) = results.pop_if(|result| result.is_err())
     {
@@ -160,9 +167,20 @@ fn respond(
             ImageResult::Failed { error: ApiError::from(error).problem(request_id.as_str()) }
         }
     };
-    Ok(ClassifyResponse {
+    let mut response = Json(ClassifyResponse {
         request_id: request_id.as_str().to_owned(),
         model: ModelSummary::from(model),
         results: results.into_iter().map(entry).collect(),
     })
+    .into_response();
+    partial.map(|partial| response.extensions_mut().insert(partial));
+    Ok(response)
+}
+
+/// What the log is to say of images that failed beside others.
+fn partial_failure(results: &[Result<Classification, ClassifyError>]) -> Option<PartialFailure> {
+    let errors = || results.iter().filter_map(|result| result.as_ref().err()).cloned();
+    let ours = errors().map(ApiError::from).find(ApiError::is_our_fault);
+    let error = ours.or_else(|| errors().next().map(ApiError::from))?;
+    Some(PartialFailure { failed: errors().count(), error })
 }

@@ -152,6 +152,18 @@ impl ApiError {
         shown
     }
 
+    /// The kind of problem as a word for programs.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        self.kind().1
+    }
+
+    /// Whether something is broken here, and not the request or the load too high.
+    #[must_use]
+    pub fn is_our_fault(&self) -> bool {
+        self.status() == StatusCode::INTERNAL_SERVER_ERROR
+    }
+
     /// The status of the answer.
     #[must_use]
     pub fn status(&self) -> StatusCode {

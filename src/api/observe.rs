@@ -1,17 +1,19 @@
-//! What every request leaves behind: an id, a log line, its metrics, its timing.
+//! What every request leaves behind: an id, a log line, its metrics, its timing, its span.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::middleware::Next;
 use axum::response::Response;
+use tracing::Instrument as _;
 use uuid::Uuid;
 
 use super::error::{self, ApiError};
-use crate::pipeline::Durations;
-use crate::telemetry::{self, metrics::Metrics};
+use super::trace::{self, RequestTrace};
+use crate::telemetry::metrics::{Metrics, Stage};
+use crate::telemetry::{self, stages::StageTimes};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
@@ -19,40 +21,59 @@ const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 /// What the log and the metrics say of a request whose client went away before the answer.
 const CLIENT_CLOSED_REQUEST: u16 = 499;
 
+/// The stages that `Server-Timing` tells.
+const TOLD: [Stage; 4] = [Stage::Read, Stage::Decode, Stage::Queue, Stage::Inference];
+
+/// Watches the requests of one listener.
+#[derive(Clone)]
+pub(super) struct Observer {
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) door: Door,
+}
+
+/// Who comes to a listener.
+#[derive(Clone, Copy, Eq, PartialEq)]
+pub(super) enum Door {
+    /// Clients, each of whose requests is worth a line and a trace.
+    Public,
+    /// Probes and scrapes, every few seconds: they are worth a line where they fail.
+    Admin,
+}
+
 /// The name of one request.
 #[derive(Clone, Debug)]
 pub(super) struct RequestId(String);
 
-/// What the stages of one request took.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct ServerTiming {
-    /// Until the body was there.
-    pub(super) read: Duration,
-    /// The longest of all images, stage by stage.
-    pub(super) stages: Durations,
+/// Images that failed in a request that was answered for others.
+#[derive(Clone, Debug)]
+pub(super) struct PartialFailure {
+    pub(super) failed: usize,
+    /// What happened to the first of them, or to the first by our fault.
+    pub(super) error: ApiError,
 }
 
 /// Stands around every handler.
 pub(super) async fn observe(
-    State(metrics): State<Arc<Metrics>>,
+    State(observer): State<Observer>,
     mut request: Request,
     next: Next,
 ) -> Response {
     let id = RequestId::of(request.headers());
-    let mut record = Record::of(&request, &id, metrics);
+    let mut record = Record::of(&request, &id, observer);
     let form = error::Form::of(request.uri().path());
+    let times = StageTimes::default();
     request.extensions_mut().insert(id.clone());
-    let mut response = next.run(request).await;
+    request.extensions_mut().insert(times.clone());
+    let mut response = next.run(request).instrument(record.trace.span.clone()).await;
     if let Some(error) = response.extensions_mut().remove::<ApiError>() {
         let mut rendered = error.render(form, id.as_str());
         error::keep_allow(&response, &mut rendered);
         record.error = Some(error);
         response = rendered;
     }
-    let timing = response.extensions().get::<ServerTiming>().copied().unwrap_or_default();
     record.finish(&response);
     insert(&mut response, REQUEST_ID, id.as_str());
-    insert(&mut response, SERVER_TIMING, &timing.render(record.started.elapsed()));
+    insert(&mut response, SERVER_TIMING, &record.timing(&times));
     response
 }
 
@@ -71,70 +92,98 @@ impl RequestId {
     }
 }
 
-impl ServerTiming {
-    /// As the header has it: milliseconds.
-    fn render(self, total: Duration) -> String {
-        let stages = [
-            ("read", self.read),
-            ("decode", self.stages.decode),
-            ("queue", self.stages.queue),
-            ("inference", self.stages.inference),
-            ("total", total),
-        ];
-        let render = |(name, duration): (&str, Duration)| {
-            format!("{name};dur={}", telemetry::milliseconds(duration))
-        };
-        stages.map(render).join(", ")
-    }
-}
-
-/// One request's log line and metrics, written when it ends, by an answer or by the client's
+/// One request's log line, metrics and span, written when it ends, by an answer or by the client's
 /// going away.
 struct Record {
-    metrics: Arc<Metrics>,
+    observer: Observer,
     id: RequestId,
-    method: Method,
+    method: &'static str,
     /// The declared path, so that a client cannot make series.
     route: String,
     started: Instant,
+    trace: RequestTrace,
     status: u16,
     error: Option<ApiError>,
+    /// Images that failed where the answer is for others.
+    failed: Option<usize>,
 }
 
 impl Record {
-    fn of(request: &Request, id: &RequestId, metrics: Arc<Metrics>) -> Self {
+    fn of(request: &Request, id: &RequestId, observer: Observer) -> Self {
+        let started = Instant::now();
         let route = request.extensions().get::<MatchedPath>();
+        let route = route.map_or("unmatched", MatchedPath::as_str);
+        let trace = match observer.door {
+            Door::Public => RequestTrace::begin(request, (route, id.as_str())),
+            Door::Admin => RequestTrace::none(),
+        };
         Self {
-            metrics,
+            observer,
             id: id.clone(),
-            method: request.method().clone(),
-            route: route.map_or("unmatched", MatchedPath::as_str).to_owned(),
-            started: Instant::now(),
+            method: trace::method(request.method()),
+            route: route.to_owned(),
+            started,
+            trace,
             status: CLIENT_CLOSED_REQUEST,
             error: None,
+            failed: None,
         }
     }
 
     fn finish(&mut self, response: &Response) {
         self.status = response.status().as_u16();
+        if let Some(PartialFailure { failed, error }) = response.extensions().get() {
+            self.failed = Some(*failed);
+            self.error = Some(error.clone());
+        }
+    }
+
+    /// As `Server-Timing` has it: milliseconds, and the span for who wants to find it.
+    fn timing(&self, times: &StageTimes) -> String {
+        let entry = |name: &str, duration: Duration| {
+            format!("{name};dur={}", telemetry::milliseconds(duration))
+        };
+        let stages = TOLD.iter().map(|stage| entry(stage.as_str(), times.get(*stage)));
+        let total = entry("total", self.started.elapsed());
+        let trace = self.trace.traceparent().map(|id| format!("traceparent;desc=\"{id}\""));
+        stages.chain([total]).chain(trace).collect::<Vec<_>>().join(", ")
+    }
+
+    /// Writes the one line of the request: what the service has done wrong is an error.
+    fn log(&self, took: Duration) {
+        macro_rules! line {
+            ($level:ident) => {
+                tracing::$level!(
+                    request_id = self.id.as_str(),
+                    trace_id = self.trace.trace_id,
+                    method = self.method,
+                    route = self.route,
+                    status = self.status,
+                    milliseconds = telemetry::milliseconds(took),
+                    failed_images = self.failed,
+                    error = self.error.as_ref().map(ApiError::detail),
+                    "request"
+                )
+            };
+        }
+        let wrong = self.error.as_ref().is_some_and(ApiError::is_our_fault);
+        match self.observer.door {
+            _ if wrong => line!(error),
+            Door::Admin if self.status < 400 => line!(debug),
+            Door::Admin | Door::Public => line!(info),
+        }
     }
 }
 
 impl Drop for Record {
     fn drop(&mut self) {
         let took = self.started.elapsed();
+        let metrics = &self.observer.metrics;
         let labels = [self.route.as_str(), &self.status.to_string()];
-        self.metrics.requests.with_label_values(&labels).inc();
-        self.metrics.request_duration.with_label_values(&[&self.route]).observe(took.as_secs_f64());
-        tracing::info!(
-            request_id = self.id.as_str(),
-            method = %self.method,
-            route = self.route,
-            status = self.status,
-            milliseconds = telemetry::milliseconds(took),
-            error = self.error.as_ref().map(ApiError::detail),
-            "request"
-        );
+        metrics.requests.with_label_values(&labels).inc();
+        metrics.request_duration.with_label_values(&[&self.route]).observe(took.as_secs_f64());
+        self.trace.finish(self.status, self.error.as_ref());
+        self.log(took);
     }
 }
 

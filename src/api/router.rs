@@ -15,11 +15,10 @@ use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{Predicate, SizeAbove};
 
 use super::error::ApiError;
-use super::observe::observe;
+use super::observe::{Door, Observer, observe};
 use super::{classify, document, models, page, v2};
 use crate::readiness::{self, Readiness};
 use crate::serving::App;
-use crate::telemetry::metrics::Metrics;
 
 /// Bytes of an answer below which a packet holds it anyhow.
 const SMALLEST_COMPRESSED: u64 = 1024;
@@ -35,7 +34,8 @@ pub fn public(app: App) -> Router {
         .route("/openapi.yaml", get(document::serve))
         .merge(v2::routes());
     let farewell = middleware::from_fn_with_state(app.readiness.clone(), say_farewell);
-    finish(routes.with_state(app), metrics).layer(farewell).layer(compression())
+    let observer = Observer { metrics, door: Door::Public };
+    finish(routes.with_state(app), observer).layer(farewell).layer(compression())
 }
 
 /// Answers that are worth it, for clients that ask. An error stays as it is: some clients inflate
@@ -62,12 +62,12 @@ async fn say_farewell(
 }
 
 /// Errors for all other paths and methods, and what stands around every handler.
-pub(super) fn finish(routes: Router, metrics: Arc<Metrics>) -> Router {
+pub(super) fn finish(routes: Router, observer: Observer) -> Router {
     routes
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(CatchPanicLayer::custom(panicked))
-        .layer(middleware::from_fn_with_state(metrics, observe))
+        .layer(middleware::from_fn_with_state(observer, observe))
 }
 
 async fn not_found(uri: Uri) -> ApiError {

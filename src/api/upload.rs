@@ -1,7 +1,6 @@
 //! From a request's body to the images in it.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::HeaderMap;
@@ -23,7 +22,6 @@ use crate::pipeline::Encoded;
 pub(super) struct Upload {
     pub(super) images: Vec<Encoded>,
     pub(super) top_k: Option<usize>,
-    pub(super) read: Duration,
 }
 
 /// A body that is taken apart: the images in it, and `top_k` where it says one.
@@ -60,14 +58,13 @@ pub(super) async fn read(
     body: Body,
 ) -> Result<Upload, ApiError> {
     let (received, form) = purpose.read((headers, body), Form::of).await?;
-    let read = received.took;
     let ((images, top_k), charge) = take_apart(form, received, purpose).await?;
     if images.iter().all(Bytes::is_empty) {
         return Err(ApiError::InvalidRequest("there is no image in the request".to_owned()));
     }
     let charge = Arc::new(charge);
     let encoded = |bytes| Encoded { bytes, charge: Arc::clone(&charge) };
-    Ok(Upload { images: images.into_iter().map(encoded).collect(), top_k, read })
+    Ok(Upload { images: images.into_iter().map(encoded).collect(), top_k })
 }
 
 /// Finds the images in a body. What is more than handing it on computes, on the pool; the copies
@@ -77,7 +74,7 @@ async fn take_apart(
     received: Received,
     purpose: Purpose<'_>,
 ) -> Result<(Parts, Charge), ApiError> {
-    let Received { bytes: body, mut charge, .. } = received;
+    let Received { bytes: body, mut charge } = received;
     let length = body.len() as u64;
     // JSON becomes strings, and those become bytes; the parts of a form share one copy.
     let copies = match form {

@@ -1,7 +1,6 @@
 //! The message between the handle and a worker: one image and where its answer goes.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use thiserror::Error;
@@ -9,6 +8,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::backlog::Promise;
+use super::journey::Journey;
 use super::line::Turn;
 use super::queue::Slot;
 use crate::memory::Charge;
@@ -40,21 +40,15 @@ pub struct Job {
     pub submitted: Instant,
     /// Engines that failed for good with this image alone in their batch.
     pub(super) engines_lost: u32,
-    pub(super) reply: oneshot::Sender<Result<Answer, JobError>>,
+    pub(super) reply: oneshot::Sender<Result<Row, JobError>>,
+    /// Its spans, where it is traced.
+    pub(super) journey: Option<Journey>,
     /// Given back when the job is dropped, answered or not.
     pub(super) slot: Slot,
 }
 
-/// What a worker says of one image.
-#[derive(Clone, Debug)]
-pub struct Answer {
-    /// `[classes]`
-    pub logits: Vec<f32>,
-    /// From the queue's entrance to the start of the batch.
-    pub queued: Duration,
-    /// Packing and running the batch.
-    pub inference: Duration,
-}
+/// What a worker says of one image: its logits, `[classes]`.
+pub type Row = Vec<f32>;
 
 /// Why an image has no logits.
 #[derive(Clone, Debug, Error)]
@@ -84,9 +78,15 @@ impl Job {
         self.slot.promise
     }
 
+    /// A worker has it in a batch.
+    pub(super) fn begin(&self, now: Instant) {
+        self.slot.progress.begin(now);
+    }
+
     /// Answers; a client that went away in the meantime does not hear it.
-    pub fn answer(self, answer: Result<Answer, JobError>) {
+    pub fn answer(self, answer: Result<Row, JobError>) {
         let Self { image, reply, slot, .. } = self;
+        slot.progress.end(Instant::now());
         // The place and the memory are free before the client can send its next image.
         drop((image, slot));
         let _ = reply.send(answer);

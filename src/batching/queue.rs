@@ -10,7 +10,9 @@ use tokio::time::Instant;
 
 use super::Shared;
 use super::backlog::{Load, Promise};
-use super::job::{Answer, Job, JobError, Prepared};
+use super::job::{Job, JobError, Prepared, Row};
+use super::journey::Journey;
+use super::progress::Progress;
 use crate::telemetry::metrics::Reason;
 
 /// Admits images and sends them to the workers. Clones are the same queue.
@@ -23,6 +25,7 @@ pub struct Queue {
 pub struct Slot {
     shared: Arc<Shared>,
     pub(super) promise: Promise,
+    pub(super) progress: Progress,
 }
 
 /// A request that was refused at the door.
@@ -61,7 +64,11 @@ impl Queue {
         let reserved = self.shared.lock().reserve(images.get(), deadline, Instant::now());
         let promises = reserved.inspect_err(|rejection| self.count(rejection))?;
         self.shared.metrics.inflight_images.add(gauge(images.get()));
-        let slot = |promise| Slot { shared: Arc::clone(&self.shared), promise };
+        let slot = |promise| Slot {
+            shared: Arc::clone(&self.shared),
+            promise,
+            progress: Progress::default(),
+        };
         Ok(promises.into_iter().map(slot).collect())
     }
 
@@ -122,6 +129,12 @@ impl Queue {
 }
 
 impl Slot {
+    /// How far the image in it has come.
+    #[must_use]
+    pub fn progress(&self) -> Progress {
+        self.progress.clone()
+    }
+
     /// Sends an image to the workers; the answer comes on the receiver, and dropping that
     /// receiver withdraws the image.
     #[must_use]
@@ -129,11 +142,13 @@ impl Slot {
         self,
         image: Prepared,
         deadline: Instant,
-    ) -> oneshot::Receiver<Result<Answer, JobError>> {
+    ) -> oneshot::Receiver<Result<Row, JobError>> {
         let (reply, answer) = oneshot::channel();
         let shared = Arc::clone(&self.shared);
         let now = Instant::now();
-        let job = Job { image, deadline, submitted: now, engines_lost: 0, reply, slot: self };
+        let journey = Journey::begin();
+        let job =
+            Job { image, deadline, submitted: now, engines_lost: 0, reply, journey, slot: self };
         let mut backlog = shared.lock();
         backlog.push(job, now);
         shared.metrics.queue_images.inc();

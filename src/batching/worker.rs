@@ -6,8 +6,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::backlog::into_f64;
-use super::job::{Answer, Job, JobError};
-use super::{Collector, Executor};
+use super::job::{Job, JobError};
+use super::journey::Journey;
+use super::{Collector, Executor, journey};
 use crate::inference::{EngineFactory, InferenceError, Logits};
 use crate::telemetry::metrics::Metrics;
 
@@ -100,18 +101,26 @@ impl Worker {
         Ok(())
     }
 
-    fn run_group(&mut self, jobs: Vec<Job>) -> Ran {
+    fn run_group(&mut self, mut jobs: Vec<Job>) -> Ran {
         let started = Instant::now();
+        for job in &jobs {
+            job.begin(started);
+        }
         let slots = self.collector.sizes().slots(jobs.len());
+        let batch = journey::enter_batch(&mut jobs, slots);
+        let _entered = batch.enter();
         let logits = match self.executor.run(slots, &jobs) {
             Ok(logits) => logits,
-            Err(cause) => return self.judge(jobs, &cause),
+            Err(cause) => {
+                journey::fail_batch(&batch);
+                return self.judge(jobs, &cause);
+            }
         };
         let took = started.elapsed();
         self.metrics.padded_images.inc_by((slots - jobs.len()) as u64);
         self.metrics.batch_images.observe(into_f64(jobs.len()));
         self.collector.observe_batch(&jobs, took);
-        answer_all(jobs, &logits, (started, took));
+        answer_all(jobs, &logits);
         Ran::Answered
     }
 
@@ -186,14 +195,15 @@ fn without_suspects(jobs: Vec<Job>) -> Vec<Vec<Job>> {
 
 fn fail(jobs: Vec<Job>, cause: &InferenceError) {
     for job in jobs {
-        tracing::error!(%cause, "an image failed");
+        // At the level of the request it is told by the one who answers that.
+        tracing::debug!(%cause, "an image failed");
+        job.journey.iter().for_each(Journey::fail);
         job.answer(Err(JobError::Failed(cause.to_string())));
     }
 }
 
-fn answer_all(jobs: Vec<Job>, logits: &Logits, (started, inference): (Instant, Duration)) {
+fn answer_all(jobs: Vec<Job>, logits: &Logits) {
     for (job, row) in jobs.into_iter().zip(logits.rows()) {
-        let queued = started.saturating_duration_since(job.submitted);
-        job.answer(Ok(Answer { logits: row.to_vec(), queued, inference }));
+        job.answer(Ok(row.to_vec()));
     }
 }

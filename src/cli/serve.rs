@@ -5,7 +5,7 @@ use clap::Args;
 use super::{Failure, block_on};
 use crate::config::ServeFlags;
 use crate::service::{self, ServeError};
-use crate::telemetry::logs;
+use crate::telemetry;
 
 /// What `serve` takes.
 #[derive(Args)]
@@ -15,14 +15,14 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(Arguments { flags }: Arguments) -> Result<(), Failure> {
-    let (format, only_check) = (flags.log_format, flags.check);
+    let only_check = flags.check;
     let config = flags.check().map_err(Failure::config)?;
-    let log_level = logs::start(format);
+    let telemetry = telemetry::start(&config.telemetry).map_err(Failure::config)?;
     block_on(async {
         let result = if only_check {
-            service::check(config).await
+            service::check(config, &telemetry).await
         } else {
-            service::run(config, log_level).await
+            service::run(config, telemetry).await
         };
         result.map_err(Failure::from)
     })

@@ -6,13 +6,15 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::try_join_all;
 use tokio::time::Instant;
+use tracing::Instrument as _;
 
 use super::input::{self, Images};
 use super::message::{InferRequest, InferResponse};
 use super::output::{self, Selected};
 use crate::memory::Charge;
-use crate::pipeline::{ClassifyError, Durations, Encoded, Input, Scores};
+use crate::pipeline::{ClassifyError, Encoded, Input, Request, Scores, image_span};
 use crate::serving::{RequestError, ServedModel};
+use crate::telemetry::stages::StageTimes;
 
 /// A request that is known to make sense.
 #[derive(Debug)]
@@ -22,6 +24,7 @@ pub struct Prepared {
     images: Images,
     outputs: Vec<Selected>,
     charge: Charge,
+    times: StageTimes,
 }
 
 /// When a request came, and when its answer is of no use any more whatever it says itself.
@@ -50,7 +53,19 @@ impl Prepared {
         let images = input::images(model, inputs)?;
         // Images either share the body or were copied out of it.
         charge.shrink_to(body.max(images.bytes()) as u64);
-        Ok(Self { id, timeout, images, outputs, charge })
+        Ok(Self { id, timeout, images, outputs, charge, times: StageTimes::default() })
+    }
+
+    /// The same, with the times of its stages written down there.
+    #[must_use]
+    pub fn timed(self, times: StageTimes) -> Self {
+        Self { times, ..self }
+    }
+
+    /// How many images it has.
+    #[must_use]
+    pub fn images(&self) -> usize {
+        self.images.len()
     }
 }
 
@@ -65,35 +80,32 @@ pub async fn run(
     prepared: Prepared,
     arrival: Arrival,
 ) -> Result<InferResponse, RequestError> {
-    let Prepared { id, timeout, images, outputs, charge } = prepared;
+    let Prepared { id, timeout, images, outputs, charge, times } = prepared;
     let images = images.into_inputs(&Arc::new(charge));
-    let scores = score_all(model, images, arrival.deadline(timeout)).await?;
-    let durations = scores.iter().map(|scores| scores.durations);
-    let durations = durations.fold(Durations::default(), Durations::max);
-    let values: Vec<Vec<f32>> = scores.into_iter().map(|scores| scores.values).collect();
+    let request = model.pipeline.unranked(arrival.deadline(timeout)).timed(times);
+    let values = score_all(model, images, request).await?;
     Ok(InferResponse {
         id,
         model_name: model.name().to_owned(),
         model_version: model.version().to_owned(),
         trained: model.pipeline.model.manifest.trained,
         outputs: outputs.iter().map(|output| output.tensor(model, &values)).collect(),
-        durations,
     })
 }
 
 async fn score_all(
     model: &ServedModel,
     images: Vec<Input>,
-    deadline: Instant,
+    request: Request,
 ) -> Result<Vec<Scores>, RequestError> {
     let count = images.len();
-    let slots = model.admit(count, deadline)?;
-    let request = model.pipeline.unranked(deadline);
+    let slots = model.admit(count, request.deadline)?;
     let fail = |index: usize, cause: ClassifyError| {
         if count == 1 { cause.into() } else { RequestError::OneOfSeveral { index, cause } }
     };
     let score = |(index, (image, slot))| {
         let score = model.pipeline.score(image, slot, &request);
+        let score = score.instrument(image_span(index, count));
         async move { score.await.map_err(|cause| fail(index, cause)) }
     };
     try_join_all(images.into_iter().zip(slots).enumerate().map(score)).await
@@ -107,6 +119,11 @@ impl Arrival {
 }
 
 impl Images {
+    fn len(&self) -> usize {
+        let (Self::Pictures(images) | Self::Tensors(images)) = self;
+        images.len()
+    }
+
     fn bytes(&self) -> usize {
         let (Self::Pictures(images) | Self::Tensors(images)) = self;
         images.iter().map(Bytes::len).sum()

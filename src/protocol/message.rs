@@ -6,7 +6,6 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::interface::DataType;
-use crate::pipeline::Durations;
 
 /// What is to be inferred from what.
 #[derive(Clone, Debug, Default)]
@@ -73,8 +72,6 @@ pub struct InferResponse {
     pub trained: bool,
     /// In the order in which they were asked for.
     pub outputs: Vec<OutputTensor>,
-    /// Stage by stage the longest of all images.
-    pub durations: Durations,
 }
 
 /// An output of the network, for all images of the request.

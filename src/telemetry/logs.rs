@@ -4,10 +4,10 @@ use std::io;
 
 use clap::ValueEnum;
 use thiserror::Error;
-use tracing_subscriber::filter::{EnvFilter, LevelFilter};
+use tracing_subscriber::filter::{EnvFilter, FilterExt as _, LevelFilter, filter_fn};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
-use tracing_subscriber::{Layer as _, Registry, fmt, reload};
+use tracing_subscriber::{Layer, Registry, fmt, reload};
 
 /// The form of a log line.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
@@ -18,6 +18,8 @@ pub enum LogFormat {
     /// One JSON object a line, for machines.
     Json,
 }
+
+type AnyLayer = Box<dyn Layer<Registry> + Send + Sync>;
 
 /// Changes the log's level while the process runs.
 #[derive(Clone)]
@@ -62,6 +64,12 @@ fn quiet(directives: &str) -> String {
 /// Sends the log of this process to standard error, `RUST_LOG` or else info and above.
 #[must_use]
 pub fn start(format: LogFormat) -> LogLevel {
+    start_with(format, None)
+}
+
+/// The same, and spans to a layer of their own, which the log's level does not touch.
+#[must_use]
+pub(super) fn start_with(format: LogFormat, traces: Option<AnyLayer>) -> LogLevel {
     let filter = EnvFilter::try_from_default_env();
     let filter = filter.unwrap_or_else(|_| EnvFilter::new(quiet("info")));
     let (filter, handle) = reload::Layer::new(filter);
@@ -70,7 +78,10 @@ pub fn start(format: LogFormat) -> LogLevel {
         LogFormat::Text => lines.with_ansi(io::IsTerminal::is_terminal(&io::stderr())).boxed(),
         LogFormat::Json => lines.json().flatten_event(true).with_current_span(false).boxed(),
     };
+    // Spans are for traces alone: where none are sent, a span costs nothing.
+    let lines = lines.with_filter(filter.and(filter_fn(|metadata| !metadata.is_span()))).boxed();
+    let layers: Vec<AnyLayer> = traces.into_iter().chain([lines]).collect();
     // A second start in one process, as in tests, keeps the first one's log.
-    let _ = tracing_subscriber::registry().with(filter).with(lines).try_init();
+    let _ = tracing_subscriber::registry().with(layers).try_init();
     LogLevel { handle }
 }

@@ -82,6 +82,8 @@ metrics! {
         gpu_memory_used: GaugeVec = "resnet_serve_gpu_memory_used_bytes" ["gpu"],
         /// Bytes of a GPU's memory.
         gpu_memory_total: GaugeVec = "resnet_serve_gpu_memory_total_bytes" ["gpu"],
+        /// Spans of traced requests, by what became of them.
+        spans: IntCounterVec = "resnet_serve_trace_spans_total" ["outcome"],
         /// Always 1; the labels say what was built.
         build_info: GaugeVec = "resnet_serve_build_info" ["version", "commit", "rustc"],
     }
@@ -171,6 +173,18 @@ label! {
     }
 }
 
+label! {
+    /// What became of a span.
+    SpanOutcome {
+        /// The collector has it.
+        Sent = "sent",
+        /// The collector could not be reached, or did not take it.
+        Failed = "failed",
+        /// Too many were waiting to be sent.
+        Dropped = "dropped",
+    }
+}
+
 /// The instruments and the registry that renders them.
 pub struct Metrics {
     instruments: Instruments,
@@ -197,6 +211,9 @@ impl Metrics {
         for reason in Reason::ALL {
             instruments.rejections.with_label_values(&[reason.as_str()]);
         }
+        for outcome in SpanOutcome::ALL {
+            instruments.spans.with_label_values(&[outcome.as_str()]);
+        }
         for stage in Stage::ALL {
             instruments.stage_duration.with_label_values(&[stage.as_str()]);
         }
@@ -214,6 +231,11 @@ impl Metrics {
     /// Counts what became of one image.
     pub fn count_image(&self, outcome: Outcome) {
         self.images.with_label_values(&[outcome.as_str()]).inc();
+    }
+
+    /// Counts spans of traced requests.
+    pub fn count_spans(&self, outcome: SpanOutcome, spans: u64) {
+        self.spans.with_label_values(&[outcome.as_str()]).inc_by(spans);
     }
 
     /// Counts a refused request.

@@ -7,7 +7,7 @@ use base64::prelude::BASE64_STANDARD;
 use insta::assert_json_snapshot;
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Service, png, post};
+use crate::support::{Answer, Service, png, post, spawn, until};
 
 const GREEN: [u8; 3] = [0, 200, 0];
 const RED: [u8; 3] = [200, 0, 0];
@@ -16,6 +16,13 @@ fn labels(answer: &Answer) -> Vec<Value> {
     assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
     let results = answer.json()["results"].as_array().unwrap().clone();
     results.iter().map(|result| result["predictions"][0]["label"].clone()).collect()
+}
+
+/// Milliseconds of a stage, as `Server-Timing` tells.
+fn stage(answer: &Answer, stage: &str) -> f64 {
+    let mut entries = answer.header("server-timing").split(", ");
+    let entry = entries.find_map(|entry| entry.strip_prefix(stage)?.strip_prefix(";dur="));
+    entry.unwrap().parse().unwrap()
 }
 
 /// `parts`: name, file name, body.
@@ -121,6 +128,51 @@ async fn every_answer_says_what_its_stages_took() {
             assert!(timing.contains(&format!("{stage};dur=")), "{timing}");
         }
         assert!(!answer.header("x-request-id").is_empty());
+    }
+}
+
+#[tokio::test]
+async fn an_answer_without_labels_says_how_long_it_was_where_too() {
+    let service = Service::start();
+    service.engine.hold();
+    let held = spawn(&service, "", RED);
+    until(|| service.engine.batches().len() == 1).await;
+    let late = service.classify("?timeout_ms=30", "", png(GREEN)).await;
+    late.problem(504, "deadline_exceeded");
+    assert!(stage(&late, "queue") > 1.0, "it waited for the worker");
+    assert!(stage(&late, "inference") < f64::EPSILON, "and never ran");
+    let stuck = service.classify("?timeout_ms=1", "", png(GREEN)).await;
+    assert!(stuck.status.is_server_error());
+    service.engine.release();
+    held.await.unwrap();
+    let broken = &png(GREEN)[..60];
+    let broken = service.classify("", "", broken.to_vec()).await;
+    broken.problem(422, "undecodable_image");
+    assert!(stage(&broken, "decode") > 0.0, "{}", broken.header("server-timing"));
+    let failed = service.classify("", "", png(resnet_serve::inference::fake::POISON)).await;
+    failed.problem(500, "inference_failed");
+    assert!(stage(&failed, "inference") > 0.0, "{}", failed.header("server-timing"));
+}
+
+#[tokio::test]
+async fn an_image_that_is_late_in_its_batch_says_that_it_was_there() {
+    let service = Service::start();
+    service.engine.hold();
+    let late = service.classify("?timeout_ms=30", "", png(GREEN)).await;
+    late.problem(504, "deadline_exceeded");
+    assert!(stage(&late, "inference") > 1.0, "{}", late.header("server-timing"));
+    service.engine.release();
+}
+
+#[tokio::test]
+async fn what_is_not_found_or_not_allowed_has_an_id_and_a_timing_too() {
+    let service = Service::start();
+    for (method, path) in [("GET", "/nowhere"), ("DELETE", "/classify"), ("TRACE", "/models")] {
+        let request = Request::builder().method(method).uri(path).header("x-request-id", "mine");
+        let answer = service.send(request.body(Body::empty()).unwrap()).await;
+        assert!(answer.status.is_client_error());
+        assert_eq!(answer.header("x-request-id"), "mine");
+        assert!(answer.header("server-timing").contains("total;dur="), "{path}");
     }
 }
 

@@ -10,4 +10,5 @@ mod load;
 mod metrics;
 mod page;
 mod support;
+mod traces;
 mod v2;

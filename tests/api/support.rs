@@ -32,6 +32,7 @@ use serde_json::Value;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tower::ServiceExt as _;
+use tracing::dispatcher;
 
 const MANIFEST: &str = r#"
     name = "colors"
@@ -125,9 +126,11 @@ impl Service {
         let factory = Arc::new(FakeFactory::new(CLASSES.len(), engine.clone()));
         let worker = Worker::new(collector, executor, factory, Arc::clone(&metrics));
         let clock = Handle::current();
+        // The subscriber of a test's thread is that of its worker's.
+        let subscriber = dispatcher::get_default(Clone::clone);
         thread::spawn(move || {
             let _entered = clock.enter();
-            worker.run();
+            dispatcher::with_default(&subscriber, || worker.run());
         });
         let memory = MemoryBudget::new(settings.memory);
         let pool = CpuPool::new(NonZeroUsize::MIN);

@@ -10,3 +10,4 @@ mod model_files;
 mod refused_starts;
 mod serving;
 mod support;
+mod traces;

@@ -59,6 +59,56 @@ async fn the_provider_that_runs_is_the_one_that_is_claimed() {
 }
 
 #[tokio::test]
+async fn the_start_says_what_is_served_by_what_within_which_limits_and_where() {
+    let model = SmallModel::build();
+    let service = Service::start(&model.path(), &["--drain-delay=2s", "--queue-capacity=77"]);
+    let log = &service.start_log;
+    let find = |message| log.iter().find(|line| line["message"] == message).unwrap();
+    let starting = find("starting");
+    for (key, due) in [("drain_delay", "2s"), ("request_timeout", "30s")] {
+        assert_eq!(starting[key], due, "{starting}");
+    }
+    assert_eq!(starting["queue_capacity"], 77);
+    for key in
+        ["version", "commit", "cores", "memory_limit", "memory_budget", "max_body", "max_pixels"]
+    {
+        assert!(!starting[key].is_null(), "{key}: {starting}");
+    }
+    let loaded = find("model loaded and warmed up");
+    assert_eq!(loaded["provider"], "cpu");
+    assert_eq!(loaded["sha256"].as_str().unwrap().len(), 64);
+    for key in
+        ["model", "version", "trained", "onnxruntime", "sessions", "intra_threads", "max_batch"]
+    {
+        assert!(!loaded[key].is_null(), "{key}: {loaded}");
+    }
+    let listening = log.iter().filter(|line| line["message"] == "listening");
+    let addresses: Vec<_> = listening.map(|line| line["address"].clone()).collect();
+    assert_eq!(addresses, [service.public.to_string(), service.admin.to_string()]);
+}
+
+#[tokio::test]
+async fn a_request_has_one_line_and_a_probe_none_unless_it_fails() {
+    let model = SmallModel::build();
+    let service = Service::start(&model.path(), &["--drain-delay=1s"]);
+    for path in ["/ready", "/live", "/metrics", "/nowhere"] {
+        Client::new().get(service.admin_url(path)).send().await.unwrap();
+    }
+    classify(&service).await;
+    Client::new().post(service.url("/classify")).body("no picture").send().await.unwrap();
+    service.signal("-TERM");
+    let (_, log) = service.wait();
+    let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let requests: Vec<Value> = lines.filter(|line| line["message"] == "request").collect();
+    let told =
+        |line: &Value| (line["route"].clone(), line["status"].clone(), line["level"].clone());
+    let due = [("unmatched", 404), ("/classify", 200), ("/classify", 422)];
+    let due = due.map(|(route, status)| (route.into(), status.into(), "INFO".into()));
+    assert_eq!(requests.iter().map(told).collect::<Vec<_>>(), due);
+    assert!(requests[2]["error"].is_string(), "{}", requests[2]);
+}
+
+#[tokio::test]
 async fn the_public_listener_has_no_metrics_and_the_admin_listener_no_pictures() {
     let model = SmallModel::build();
     let service = Service::start(&model.path(), &[]);

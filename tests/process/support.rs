@@ -80,6 +80,8 @@ pub(crate) fn png() -> Vec<u8> {
 pub(crate) struct Service {
     child: Child,
     log: BufReader<ChildStderr>,
+    /// Every line up to `ready`.
+    pub(crate) start_log: Vec<Value>,
     pub(crate) public: SocketAddr,
     pub(crate) admin: SocketAddr,
 }
@@ -102,11 +104,10 @@ impl Service {
             .spawn()
             .unwrap();
         let mut log = BufReader::new(child.stderr.take().unwrap());
-        let public = address(&mut log, "public");
-        let admin = address(&mut log, "admin");
-        let mut service = Self { child, log, public, admin };
-        service.wait_for("ready");
-        service
+        let start_log = lines_until(&mut log, "ready");
+        let public = address(&start_log, "public");
+        let admin = address(&start_log, "admin");
+        Self { child, log, start_log, public, admin }
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
@@ -119,7 +120,7 @@ impl Service {
 
     /// Reads the log up to a message and returns that line.
     pub(crate) fn wait_for(&mut self, message: &str) -> Value {
-        line(&mut self.log, message)
+        lines_until(&mut self.log, message).pop().unwrap()
     }
 
     pub(crate) fn signal(&self, signal: &str) {
@@ -142,21 +143,27 @@ impl Drop for Service {
     }
 }
 
-fn address(log: &mut BufReader<ChildStderr>, listener: &str) -> SocketAddr {
-    let line = line(log, "listening");
-    assert_eq!(line["listener"], listener);
+fn address(log: &[Value], listener: &str) -> SocketAddr {
+    let line = log.iter().find(|line| line["listener"] == listener).unwrap();
     line["address"].as_str().unwrap().parse().unwrap()
 }
 
-fn line(log: &mut BufReader<ChildStderr>, message: &str) -> Value {
-    let mut seen = String::new();
+/// The lines of the log up to one with that message.
+fn lines_until(log: &mut BufReader<ChildStderr>, message: &str) -> Vec<Value> {
+    let (mut seen, mut other) = (Vec::new(), String::new());
     loop {
         let mut text = String::new();
         let read = log.read_line(&mut text).unwrap();
-        assert!(read > 0, "the service ended before `{message}`:\n{seen}");
+        assert!(read > 0, "the service ended before `{message}`:\n{seen:#?}\n{other}");
         match serde_json::from_str::<Value>(&text) {
-            Ok(line) if line["message"] == message => return line,
-            _ => seen.push_str(&text),
+            Ok(line) => {
+                let last = line["message"] == message;
+                seen.push(line);
+                if last {
+                    return seen;
+                }
+            }
+            Err(_) => other.push_str(&text),
         }
     }
 }

@@ -1,7 +1,6 @@
 //! `POST /v2/models/{name}/infer`
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::rejection::PathRejection;
@@ -10,17 +9,19 @@ use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use tokio::time::Instant;
+use tracing::{Instrument as _, info_span};
 
 use super::{ModelPath, ProtocolError, named};
 use crate::api::body::{Purpose, Received, unless_refused};
 use crate::api::error::ApiError;
-use crate::api::observe::ServerTiming;
+use crate::api::trace;
 use crate::protocol::body::{self, Written};
 use crate::protocol::json;
 use crate::protocol::message::InferResponse;
 use crate::protocol::{self, Arrival, Prepared};
 use crate::serving::{App, ServedModel};
 use crate::telemetry::metrics::Stage;
+use crate::telemetry::stages::StageTimes;
 
 /// Bytes of the JSON in front of binary data.
 const HEAD_LENGTH: HeaderName = HeaderName::from_static("inference-header-content-length");
@@ -62,21 +63,22 @@ const FEW_NUMBERS: usize = 1 << 14;
     ),
 )]
 pub(in crate::api) async fn infer(
-    State(app): State<App>,
+    (State(app), Extension(times)): (State<App>, Extension<StageTimes>),
     path: Result<Path<ModelPath>, PathRejection>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
     let arrival = Arrival { at: Instant::now(), deadline: app.deadline(None) };
     let (model, body) = unless_refused(named(&app, path), body).await?;
-    let purpose = Purpose { app: &app, pipeline: &model.pipeline, deadline: arrival.deadline };
+    let (pipeline, deadline) = (&model.pipeline, arrival.deadline);
+    let purpose = Purpose { app: &app, pipeline, deadline, times: &times };
     let (received, head) = purpose.read((&headers, body), head_length).await?;
-    let read = received.took;
-    let prepared = prepare(&model, (received, head), purpose).await?;
+    let prepared = prepare(&model, (received, head), purpose).await?.timed(times.clone());
+    trace::describe(&model, prepared.images());
     let response = protocol::run(&model, prepared, arrival).await?;
-    let started = Instant::now();
-    let response = respond(response, read, purpose).await?;
-    app.metrics.observe_stage(Stage::Respond, started.elapsed());
+    let responding = times.begin(Stage::Respond);
+    let response = respond(response, purpose).instrument(info_span!("respond")).await?;
+    app.metrics.observe_stage(Stage::Respond, responding.elapsed());
     Ok(response)
 }
 
@@ -93,7 +95,7 @@ async fn prepare(
     (received, head): (Received, Option<usize>),
     purpose: Purpose<'_>,
 ) -> Result<Prepared, ApiError> {
-    let Received { bytes, mut charge, .. } = received;
+    let Received { bytes, mut charge } = received;
     if !charge.grow(body::peak_bytes(&bytes, head)) {
         return Err(purpose.pipeline.out_of_memory().into());
     }
@@ -105,12 +107,7 @@ async fn prepare(
     purpose.compute(work).await
 }
 
-async fn respond(
-    response: InferResponse,
-    read: Duration,
-    purpose: Purpose<'_>,
-) -> Result<Response, ApiError> {
-    let timing = ServerTiming { read, stages: response.durations };
+async fn respond(response: InferResponse, purpose: Purpose<'_>) -> Result<Response, ApiError> {
     let numbers: usize =
         response.outputs.iter().map(|output| output.shape[0] * output.shape[1]).sum();
     let written = if numbers <= FEW_NUMBERS {
@@ -122,5 +119,5 @@ async fn respond(
     let kind = if head.is_some() { "application/octet-stream" } else { "application/json" };
     let kind = [(CONTENT_TYPE, HeaderValue::from_static(kind))];
     let head = head.map(|length| [(HEAD_LENGTH, HeaderValue::from(length))]);
-    Ok((Extension(timing), kind, head, bytes).into_response())
+    Ok((kind, head, bytes).into_response())
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::sync::oneshot::{self, error::TryRecvError};
 
 use super::*;
-use crate::batching::job::{Answer, Content, JobError, Prepared};
+use crate::batching::job::{Content, JobError, Prepared, Row};
 use crate::batching::queue::Slot;
 use crate::batching::{BatchSizes, Collector, Queue, Rejection, pair};
 use crate::memory::Charge;
@@ -17,7 +17,7 @@ const MILLISECOND: Duration = Duration::from_millis(1);
 const WAIT: Duration = Duration::from_millis(50);
 const LONG: Duration = Duration::from_mins(1);
 
-type Reply = oneshot::Receiver<Result<Answer, JobError>>;
+type Reply = oneshot::Receiver<Result<Row, JobError>>;
 
 fn count(number: usize) -> NonZeroUsize {
     NonZeroUsize::new(number).unwrap()
