@@ -55,6 +55,15 @@ pub struct ServeFlags {
     )]
     admin_listen: SocketAddr,
 
+    /// Address of the gRPC listener: the Open Inference Protocol
+    #[arg(
+        long,
+        env = "RESNET_SERVE_GRPC_LISTEN",
+        value_name = "ADDR",
+        default_value = "127.0.0.1:8081"
+    )]
+    grpc_listen: SocketAddr,
+
     /// Sessions that run side by side [default: one a core on the CPU, 1 on a GPU]
     #[arg(long, env = "RESNET_SERVE_SESSIONS", value_name = "N")]
     sessions: Option<NonZeroUsize>,
@@ -166,6 +175,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// The admin listener.
     pub admin_listen: SocketAddr,
+    /// The gRPC listener.
+    pub grpc_listen: SocketAddr,
     /// How networks run.
     pub inference: InferenceConfig,
     /// How long a request may take.
@@ -233,6 +244,7 @@ impl ServeFlags {
             models: self.model,
             listen: self.listen,
             admin_listen: self.admin_listen,
+            grpc_listen: self.grpc_listen,
             inference: InferenceConfig {
                 sessions: self.sessions,
                 max_batch: self.max_batch,
@@ -253,8 +265,16 @@ impl ServeFlags {
 
     fn mistakes(&self, budget: u64) -> Vec<String> {
         let mut mistakes = Vec::new();
-        if self.listen == self.admin_listen && self.listen.port() != 0 {
-            mistakes.push(format!("--listen and --admin-listen are both `{}`", self.listen));
+        let listeners = [
+            ("--listen", self.listen),
+            ("--admin-listen", self.admin_listen),
+            ("--grpc-listen", self.grpc_listen),
+        ];
+        for (index, (flag, address)) in listeners.iter().enumerate() {
+            let same = listeners[..index].iter().find(|(_, other)| other == address);
+            if let Some((other, _)) = same.filter(|_| address.port() != 0) {
+                mistakes.push(format!("{other} and {flag} are both `{address}`"));
+            }
         }
         if self.max_batch.is_some_and(|images| images > self.queue_capacity) {
             let capacity = self.queue_capacity;
@@ -341,6 +361,7 @@ mod tests {
         let config = check(&[]).unwrap();
         assert_eq!(config.listen.to_string(), "127.0.0.1:8080");
         assert_eq!(config.admin_listen.to_string(), "127.0.0.1:9090");
+        assert_eq!(config.grpc_listen.to_string(), "127.0.0.1:8081");
         assert_eq!(config.models, [PathBuf::from("models/default")]);
         assert_eq!(config.max_body, 32 << 20);
     }
@@ -349,6 +370,7 @@ mod tests {
     fn every_contradiction_is_reported_at_once() {
         let error = check(&[
             "--admin-listen=127.0.0.1:8080",
+            "--grpc-listen=127.0.0.1:8080",
             "--max-batch=300",
             "--memory-budget=1MiB",
             "--request-timeout=0s",
@@ -359,7 +381,9 @@ mod tests {
     }
 
     #[test]
-    fn port_0_may_be_given_twice() {
-        assert!(check(&["--listen=127.0.0.1:0", "--admin-listen=127.0.0.1:0"]).is_ok());
+    fn port_0_may_be_given_several_times() {
+        let free =
+            ["--listen=127.0.0.1:0", "--admin-listen=127.0.0.1:0", "--grpc-listen=127.0.0.1:0"];
+        assert!(check(&free).is_ok());
     }
 }

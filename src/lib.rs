@@ -9,6 +9,7 @@ pub mod client;
 pub mod config;
 pub mod cpu_pool;
 pub mod evaluation;
+pub mod grpc;
 pub mod inference;
 pub mod loading;
 pub mod memory;

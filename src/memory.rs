@@ -1,5 +1,6 @@
 //! The budget for bodies and pixels: what is not in it is refused, not allocated.
 
+use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -64,6 +65,18 @@ impl Charge {
     #[must_use]
     pub fn nothing() -> Self {
         Self { state: MemoryBudget::unlimited().state, bytes: 0 }
+    }
+
+    /// Bytes that it holds.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Moves all that it holds into a charge of its own.
+    #[must_use]
+    pub fn take(&mut self) -> Self {
+        Self { state: Arc::clone(&self.state), bytes: mem::take(&mut self.bytes) }
     }
 
     /// Takes more, or nothing more where it is not there.
@@ -137,6 +150,18 @@ mod tests {
         assert!(!charge.grow(1));
         drop(charge);
         assert!(budget.charge(100).is_some());
+    }
+
+    #[test]
+    fn what_a_charge_holds_can_move_to_another() {
+        let budget = MemoryBudget::new(100);
+        let mut first = budget.charge(60).unwrap();
+        let second = first.take();
+        assert_eq!((first.bytes(), second.bytes()), (0, 60));
+        drop(first);
+        assert_eq!(budget.left(), 40);
+        drop(second);
+        assert_eq!(budget.left(), 100);
     }
 
     #[test]

@@ -39,6 +39,12 @@ impl Readiness {
         });
     }
 
+    /// Sees every change from now on.
+    #[must_use]
+    pub fn watch(&self) -> watch::Receiver<State> {
+        self.state.subscribe()
+    }
+
     /// The present state.
     #[must_use]
     pub fn state(&self) -> State {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::task;
@@ -15,6 +16,7 @@ use crate::api::{self, AdminState, Router, listener};
 use crate::batching::Queue;
 use crate::config::Config;
 use crate::cpu_pool::CpuPool;
+use crate::grpc;
 use crate::inference::onnx::OnnxRuntime;
 use crate::loading::{self, LoadedModel, StartError};
 use crate::memory::MemoryBudget;
@@ -78,10 +80,11 @@ pub async fn run(config: Config, telemetry: Telemetry) -> Result<(), ServeError>
     let readiness = Readiness::starting();
     let public = bind(config.listen, "public").await?;
     let admin = bind(config.admin_listen, "admin").await?;
+    let grpc = bind(config.grpc_listen, "grpc").await?;
     let vitals = Vitals::new(readiness.clone(), resources.pool.clone(), resources.memory.clone());
     gpu::watch(Arc::clone(&metrics));
     let state = AdminState { vitals: vitals.clone(), metrics, log_level };
-    let admin = Listening::start(admin, api::admin::router(state));
+    let admin = Listening::start(admin, |_| api::admin::router(state));
 
     // A signal during the start ends it; there is nothing to drain.
     let Loaded { models, queues, workers } = tokio::select! {
@@ -94,7 +97,10 @@ pub async fn run(config: Config, telemetry: Telemetry) -> Result<(), ServeError>
     leave_room(&config, &resources.memory);
     models.iter().for_each(|model| vitals.watch(model.name(), model.pipeline.queue()));
     let app = app(models, (&config, &resources), readiness.clone());
-    let public = Listening::start(public, api::router::public(app));
+    let doors = [
+        Listening::start(public, |_| api::router::public(app.clone())),
+        Listening::start(grpc, |stop| grpc::router(app.clone(), stop)),
+    ];
     readiness.advance(State::Ready);
     tracing::info!("ready");
 
@@ -103,7 +109,7 @@ pub async fn run(config: Config, telemetry: Telemetry) -> Result<(), ServeError>
     tracing::info!(signal, "draining");
     let drained = async {
         tokio::time::sleep(config.drain_delay).await;
-        let finish = finish(public, queues, workers);
+        let finish = finish(doors, queues, workers);
         if timeout(config.drain_timeout, finish).await.is_ok() {
             tracing::info!("drained");
         } else {
@@ -125,8 +131,10 @@ pub async fn run(config: Config, telemetry: Telemetry) -> Result<(), ServeError>
 }
 
 impl Listening {
-    fn start(listener: TcpListener, router: Router) -> Self {
+    /// What is served may want to know when it will be stopped.
+    fn start(listener: TcpListener, router: impl FnOnce(CancellationToken) -> Router) -> Self {
         let stop = CancellationToken::new();
+        let router = router(stop.clone());
         Self { task: task::spawn(listener::serve(listener, router, stop.clone())), stop }
     }
 
@@ -138,8 +146,12 @@ impl Listening {
 }
 
 /// The order matters: answers need workers, and a closed queue admits nothing.
-async fn finish(public: Listening, queues: Vec<Queue>, workers: Vec<JoinHandle<()>>) {
-    public.stop().await;
+async fn finish<const DOORS: usize>(
+    doors: [Listening; DOORS],
+    queues: Vec<Queue>,
+    workers: Vec<JoinHandle<()>>,
+) {
+    join_all(doors.map(Listening::stop)).await;
     queues.iter().for_each(Queue::close);
     join(workers).await;
 }

@@ -17,7 +17,7 @@ use crate::telemetry::metrics::Metrics;
 
 mod error;
 
-pub use error::RequestError;
+pub use error::{RequestError, shown};
 
 /// What every handler sees. Clones are the same application.
 pub type App = Arc<AppState>;

@@ -21,6 +21,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("memory", &[]),
     ("cpu_pool", &[]),
     ("serving", &["batching", "inference", "memory", "pipeline", "readiness", "telemetry"]),
+    ("grpc", &["api", "batching", "memory", "pipeline", "protocol", "serving", "telemetry"]),
     ("protocol", &["inference", "memory", "model", "pipeline", "ranking", "serving", "telemetry"]),
     ("vitals", &["batching", "cpu_pool", "memory", "readiness", "telemetry"]),
 ];
@@ -57,6 +58,15 @@ fn only_the_interface_knows_axum() {
         let path = relative(&file);
         let may = path == "api.rs" || path.starts_with("api/");
         assert!(may || !read(&file).contains("axum::"), "{path} uses axum");
+    }
+}
+
+#[test]
+fn only_the_grpc_door_knows_tonic() {
+    for file in sources() {
+        let path = relative(&file);
+        let may = path == "grpc.rs" || path.starts_with("grpc/");
+        assert!(may || !read(&file).contains("tonic::"), "{path} uses tonic");
     }
 }
 

@@ -31,7 +31,7 @@ class Server:
 
     def __init__(self, options: argparse.Namespace, *flags: str) -> None:
         self.command = [options.binary, "serve", f"--model={options.model}", "--listen=127.0.0.1:0",
-                        "--admin-listen=127.0.0.1:0", "--log-format=json", "--provider=cpu", *flags]
+                        "--admin-listen=127.0.0.1:0", "--grpc-listen=127.0.0.1:0", "--log-format=json", "--provider=cpu", *flags]
 
     def __enter__(self) -> "Server":
         started = time.monotonic()

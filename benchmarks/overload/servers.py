@@ -112,7 +112,7 @@ class Server:
 
 def resnet_serve(model: Path, flags: list[str] | None = None, wrapper: list[str] | None = None) -> Server:
     public, admin = free_port(), free_port()
-    addresses = [f"--listen=127.0.0.1:{public}", f"--admin-listen=127.0.0.1:{admin}"]
+    addresses = [f"--listen=127.0.0.1:{public}", f"--admin-listen=127.0.0.1:{admin}", "--grpc-listen=127.0.0.1:0"]
     return Server(
         command=[*(wrapper or []), str(BINARY), "serve", "--model", str(model), *addresses, *(flags or [])],
         url=f"http://127.0.0.1:{public}/classify",

@@ -13,14 +13,8 @@ use super::v2::ProtocolError;
 use crate::batching::Rejection;
 use crate::pipeline::ClassifyError;
 use crate::preprocess::ImageError;
-use crate::serving::RequestError;
+use crate::serving::{self, RequestError};
 use crate::telemetry::metrics::Reason;
-
-/// The share of a predicted time that a client's return is spread over, and at least a second.
-const JITTER: f64 = 0.25;
-
-/// Characters; a client's own text may stand in a detail, but not a picture.
-const LONGEST_DETAIL: usize = 300;
 
 /// Status, code and title.
 type Kind = (StatusCode, &'static str, &'static str);
@@ -143,13 +137,7 @@ impl ApiError {
     /// What happened, fit for an answer and a line of the log whatever the client has sent.
     #[must_use]
     pub fn detail(&self) -> String {
-        let text = self.to_string();
-        let visible = |character: char| if character.is_control() { ' ' } else { character };
-        let mut shown: String = text.chars().take(LONGEST_DETAIL).map(visible).collect();
-        if text.chars().nth(LONGEST_DETAIL).is_some() {
-            shown.push('…');
-        }
-        shown
+        serving::shown(self)
     }
 
     /// The kind of problem as a word for programs.
@@ -173,10 +161,7 @@ impl ApiError {
     /// When to come back, where load is the cause.
     fn retry_after(&self) -> Option<Duration> {
         let Self::Request(error) = self else { return None };
-        match error.classify_error() {
-            Some(ClassifyError::Rejected(rejection)) => Some(rejection.retry_after),
-            _ => None,
-        }
+        error.retry_after()
     }
 
     /// The whole answer.
@@ -192,19 +177,15 @@ impl ApiError {
         let (kind, body) = (HeaderValue::from_static(kind), body.unwrap_or_default());
         let mut response = (self.status(), [(CONTENT_TYPE, kind)], body).into_response();
         if let Some(wait) = self.retry_after() {
-            let seconds = HeaderValue::from(spread(wait, fastrand::f64()));
-            response.headers_mut().insert(RETRY_AFTER, seconds);
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds(wait)));
         }
         response
     }
 }
 
-/// Whole seconds, rounded up and never "at once", and spread by `luck`, from 0 to 1, so that those
-/// who were refused together do not come back together.
-fn spread(wait: Duration, luck: f64) -> u64 {
-    let jitter = wait.mul_f64(JITTER).max(Duration::from_secs(1)).mul_f64(luck);
-    let whole = |duration: Duration| duration.as_secs() + u64::from(duration.subsec_nanos() > 0);
-    whole(wait + jitter).max(1)
+/// Whole seconds, rounded up and never "at once".
+fn seconds(wait: Duration) -> u64 {
+    (wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1)
 }
 
 fn request_kind(error: &RequestError) -> Kind {

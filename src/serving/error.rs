@@ -1,9 +1,18 @@
 //! Why a request has no answer, whichever door it came through.
 
+use std::fmt::Display;
+use std::time::Duration;
+
 use thiserror::Error;
 
 use crate::batching::Rejection;
 use crate::pipeline::ClassifyError;
+
+/// The share of a predicted time that a client's return is spread over, and at least a second.
+const JITTER: f64 = 0.25;
+
+/// Characters; a client's own text may stand in a detail, but not a picture.
+const LONGEST_DETAIL: usize = 300;
 
 /// What a request can be refused or fail with behind the doors.
 #[derive(Clone, Debug, Error)]
@@ -53,12 +62,54 @@ impl From<Rejection> for RequestError {
 }
 
 impl RequestError {
-    /// What the pipeline says, where that is the cause.
+    /// When to come back, where load is the cause; spread, so that those who were refused together
+    /// do not come back together.
     #[must_use]
-    pub fn classify_error(&self) -> Option<&ClassifyError> {
+    pub fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::Image(cause) | Self::OneOfSeveral { cause, .. } => Some(cause),
-            Self::Invalid(_) | Self::UnknownModel { .. } | Self::UnknownVersion { .. } => None,
+            Self::Image(ClassifyError::Rejected(rejection))
+            | Self::OneOfSeveral { cause: ClassifyError::Rejected(rejection), .. } => {
+                Some(spread(rejection.retry_after, fastrand::f64()))
+            }
+            _ => None,
         }
+    }
+}
+
+/// A time and what `luck`, from 0 to 1, adds to it.
+fn spread(wait: Duration, luck: f64) -> Duration {
+    wait + wait.mul_f64(JITTER).max(Duration::from_secs(1)).mul_f64(luck)
+}
+
+/// What happened, fit for an answer and a line of the log whatever a client has sent.
+#[must_use]
+pub fn shown(error: &impl Display) -> String {
+    let text = error.to_string();
+    let visible = |character: char| if character.is_control() { ' ' } else { character };
+    let mut shown: String = text.chars().take(LONGEST_DETAIL).map(visible).collect();
+    if text.chars().nth(LONGEST_DETAIL).is_some() {
+        shown.push('…');
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_return_is_spread_over_a_quarter_of_the_wait_and_at_least_a_second() {
+        let wait = Duration::from_secs(40);
+        assert_eq!(spread(wait, 0.0), wait);
+        assert_eq!(spread(wait, 1.0), Duration::from_secs(50));
+        assert_eq!(spread(Duration::ZERO, 0.5), Duration::from_millis(500));
+    }
+
+    #[test]
+    fn a_long_text_is_cut_and_control_characters_are_blanks() {
+        assert_eq!(shown(&"a\n\u{1b}b"), "a  b");
+        let long = shown(&"é".repeat(1000));
+        assert_eq!(long.chars().count(), LONGEST_DETAIL + 1);
+        assert!(long.ends_with("é…"));
     }
 }

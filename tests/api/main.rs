@@ -6,6 +6,7 @@ mod answers;
 mod bad_input;
 mod compression;
 mod failures;
+mod grpc;
 mod load;
 mod metrics;
 mod page;

@@ -16,6 +16,7 @@ use resnet_serve::api::{AdminState, admin, router};
 use resnet_serve::batching::worker::Worker;
 use resnet_serve::batching::{self, BatchSizes, Executor, Gathering, Queue};
 use resnet_serve::cpu_pool::CpuPool;
+use resnet_serve::grpc;
 use resnet_serve::inference::fake::{FakeControl, FakeEngine, FakeFactory};
 use resnet_serve::inference::provider::Provider;
 use resnet_serve::inference::{BatchTensor, TensorNames};
@@ -31,6 +32,7 @@ use resnet_serve::vitals::Vitals;
 use serde_json::Value;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 use tracing::dispatcher;
 
@@ -64,6 +66,10 @@ pub(crate) const CLASSES: [(&str, &str); 6] = [
 /// A service under test.
 pub(crate) struct Service {
     pub(crate) router: Router,
+    /// The gRPC listener's.
+    pub(crate) grpc: Router,
+    /// What the gRPC listener is stopped by.
+    pub(crate) stop: CancellationToken,
     pub(crate) engine: FakeControl,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) queue: Queue,
@@ -150,7 +156,7 @@ impl Service {
             onnxruntime: "none".to_owned(),
             sessions: NonZeroUsize::MIN,
         };
-        let router = router::public(Arc::new(AppState {
+        let app = Arc::new(AppState {
             models: Models::new(served, []),
             limits: Limits {
                 max_body: settings.max_body,
@@ -159,8 +165,11 @@ impl Service {
             memory: memory.clone(),
             metrics: Arc::clone(&metrics),
             readiness: readiness.clone(),
-        }));
-        Self { router, engine, metrics, queue, vitals, readiness, pool, memory }
+        });
+        let router = router::public(Arc::clone(&app));
+        let stop = CancellationToken::new();
+        let grpc = grpc::router(app, stop.clone());
+        Self { router, grpc, stop, engine, metrics, queue, vitals, readiness, pool, memory }
     }
 
     /// What the admin listener answers to a probe or a scrape.

@@ -80,7 +80,8 @@ class Container:
 def running(container: Container) -> Iterator[Container]:
     """Starts it on the host's network, so that its loopback is this machine's."""
     listen = [f"--env=RESNET_SERVE_LISTEN=127.0.0.1:{container.public}",
-              f"--env=RESNET_SERVE_ADMIN_LISTEN=127.0.0.1:{container.admin}", "--env=RESNET_SERVE_LOG_FORMAT=json"]
+              f"--env=RESNET_SERVE_ADMIN_LISTEN=127.0.0.1:{container.admin}", "--env=RESNET_SERVE_GRPC_LISTEN=127.0.0.1:0",
+              "--env=RESNET_SERVE_LOG_FORMAT=json"]
     named = ["--detach", f"--name={container.name}", "--network=host"]
     remove(container.name)
     try:

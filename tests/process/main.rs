@@ -6,6 +6,7 @@ mod evaluating;
 mod fetching;
 mod file_server;
 mod gpu;
+mod grpc;
 mod model_files;
 mod refused_starts;
 mod serving;

@@ -172,6 +172,7 @@ fn an_address_that_is_taken_is_named() {
         "--listen",
         &address,
         "--admin-listen=127.0.0.1:0",
+        "--grpc-listen=127.0.0.1:0",
     ]);
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains(&address), "{}", stderr(&output));

@@ -84,6 +84,7 @@ pub(crate) struct Service {
     pub(crate) start_log: Vec<Value>,
     pub(crate) public: SocketAddr,
     pub(crate) admin: SocketAddr,
+    pub(crate) grpc: SocketAddr,
 }
 
 impl Service {
@@ -96,7 +97,7 @@ impl Service {
     pub(crate) fn start_in(model: &Path, flags: &[&str], variables: &[(&str, &str)]) -> Self {
         let mut child = command()
             .args(["serve", "--listen=127.0.0.1:0", "--admin-listen=127.0.0.1:0"])
-            .args(["--log-format=json", "--model"])
+            .args(["--grpc-listen=127.0.0.1:0", "--log-format=json", "--model"])
             .arg(model)
             .args(flags)
             .envs(variables.iter().copied())
@@ -107,7 +108,8 @@ impl Service {
         let start_log = lines_until(&mut log, "ready");
         let public = address(&start_log, "public");
         let admin = address(&start_log, "admin");
-        Self { child, log, start_log, public, admin }
+        let grpc = address(&start_log, "grpc");
+        Self { child, log, start_log, public, admin, grpc }
     }
 
     pub(crate) fn url(&self, path: &str) -> String {

@@ -90,7 +90,7 @@ def by_command_line(arguments, model):
 
 def by_service(arguments, model):
     command = [arguments.binary, "serve", "--listen=127.0.0.1:0", "--admin-listen=127.0.0.1:0",
-               "--log-format=json", "--model", model.resolve()]
+               "--grpc-listen=127.0.0.1:0", "--log-format=json", "--model", model.resolve()]
     service = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=ROOT)
     try:
         lines = (json.loads(line) for line in service.stderr)

@@ -60,7 +60,8 @@ class Replica:
 
     def start(self) -> None:
         command = [self.options.binary, "serve", f"--listen=127.0.0.1:{self.public}",
-                   f"--admin-listen=127.0.0.1:{self.admin}", f"--drain-delay={self.options.drain_delay}ms", "--sessions=1"]
+                   f"--admin-listen=127.0.0.1:{self.admin}", f"--drain-delay={self.options.drain_delay}ms", "--sessions=1",
+                   "--grpc-listen=127.0.0.1:0"]
         self.process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
         wait(lambda: answers(f"http://127.0.0.1:{self.admin}/ready"), "a replica becomes ready")
 

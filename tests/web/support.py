@@ -40,7 +40,8 @@ class Service:
     """The binary on free ports; ready when it is there."""
 
     def __init__(self, *flags: str | Path):
-        listeners = ["--listen=127.0.0.1:0", "--admin-listen=127.0.0.1:0", "--log-format=json"]
+        listeners = ["--listen=127.0.0.1:0", "--admin-listen=127.0.0.1:0", "--grpc-listen=127.0.0.1:0",
+                     "--log-format=json"]
         self.process = subprocess.Popen([BINARY, "serve", *listeners, *flags], cwd=ROOT, stderr=subprocess.PIPE, text=True)
         addresses = {}
         seen = []

@@ -1,0 +1,118 @@
+//! What every call passes on its way in and out.
+
+use std::convert::Infallible;
+use std::error::Error;
+use std::panic::AssertUnwindSafe;
+
+use bytes::Bytes;
+use futures_util::{FutureExt as _, StreamExt as _};
+use http::{HeaderMap, Request, Response};
+use http_body_util::{BodyStream, StreamBody};
+use tokio::time::timeout_at;
+use tokio_util::sync::CancellationToken;
+use tonic::Status;
+use tonic::body::Body;
+use tonic::codegen::Service as _;
+use tonic::service::Routes;
+
+use super::call::Call;
+use super::record::Record;
+use super::status::status;
+use crate::pipeline::ClassifyError;
+use crate::serving::{App, RequestError};
+
+/// The method whose stream its clients leave open, and which does not end by itself.
+const REFLECTION: &str = "/ServerReflectionInfo";
+
+/// Stands around every service.
+#[derive(Clone)]
+pub(super) struct Door {
+    pub(super) app: App,
+    pub(super) stop: CancellationToken,
+    pub(super) routes: Routes,
+}
+
+impl Door {
+    /// Answers a call by its deadline, with its body charged as it comes, and writes it down.
+    pub(super) async fn enter<B>(self, request: Request<B>) -> Result<Response<Body>, Infallible>
+    where
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
+        let metrics = self.app.metrics.clone();
+        let mut record = Record::begin(request.uri().path(), request.headers(), metrics);
+        let answer = self.answer(request).await;
+        let mut response = answer.unwrap_or_else(Status::into_http);
+        record.name(response.headers_mut());
+        // A response without a message ends with its headers, and only as long as its body stays.
+        if record.note(response.headers()) {
+            return Ok(response);
+        }
+        Ok(response.map(|body| watched(body, record)))
+    }
+
+    async fn answer<B>(mut self, mut request: Request<B>) -> Result<Response<Body>, Status>
+    where
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
+        let charge = self.app.memory.charge(0).ok_or_else(|| self.out_of_memory())?;
+        let call = Call::new(&self.app, request.headers(), charge)?;
+        let deadline = call.arrival.deadline;
+        answer_as_asked(request.headers_mut());
+        request.extensions_mut().insert(call.clone());
+        let endless = request.uri().path().ends_with(REFLECTION);
+        let end = if endless { self.stop.clone() } else { CancellationToken::new() };
+        let request = request.map(|body| self.charged(body, call, end));
+        let answering = AssertUnwindSafe(self.routes.call(request)).catch_unwind();
+        match timeout_at(deadline, answering).await {
+            Ok(Ok(Ok(response))) => Ok(response),
+            Ok(Ok(Err(never))) => match never {},
+            Ok(Err(_panic)) => Err(Status::internal("an internal error")),
+            Err(_) => Err(status(&RequestError::Image(ClassifyError::Expired))),
+        }
+    }
+
+    /// Charges each part of a body before it is kept, and takes no more of it from `end` on.
+    fn charged<B>(&self, body: B, call: Call, end: CancellationToken) -> Body
+    where
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
+        let door = self.clone();
+        let frames = BodyStream::new(body).map(move |frame| {
+            let frame = frame.map_err(|cause| Status::from_error(cause.into()))?;
+            match frame.data_ref() {
+                Some(data) if !call.grow(data.len()) => Err(door.out_of_memory()),
+                _ => Ok(frame),
+            }
+        });
+        Body::new(StreamBody::new(frames.take_until(end.cancelled_owned())))
+    }
+
+    /// Which model a call is for is not known yet; all of them share the memory.
+    fn out_of_memory(&self) -> Status {
+        let model = self.app.models.get(None);
+        let rejection = model.map(|model| model.pipeline.out_of_memory());
+        let error = rejection.map(RequestError::from);
+        error.map_or_else(|| Status::resource_exhausted("out of memory"), |error| status(&error))
+    }
+}
+
+/// Most clients can inflate answers and few want them deflated: those do that compress themselves.
+fn answer_as_asked(headers: &mut HeaderMap) {
+    let compressed = headers.get("grpc-encoding").is_some_and(|coding| coding != "identity");
+    if !compressed {
+        headers.remove("grpc-accept-encoding");
+    }
+}
+
+/// Notes how a call ends, which its trailers say.
+fn watched(body: Body, mut record: Record) -> Body {
+    let frames = BodyStream::new(body).inspect(move |frame| {
+        if let Some(trailers) = frame.as_ref().ok().and_then(|frame| frame.trailers_ref()) {
+            record.note(trailers);
+        }
+    });
+    Body::new(StreamBody::new(frames))
+}

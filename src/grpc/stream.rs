@@ -1,0 +1,47 @@
+//! Requests that come one after another in one call.
+
+use futures_util::{Stream, StreamExt as _, future, stream};
+use tokio_util::sync::CancellationToken;
+use tonic::{Status, Streaming};
+
+use super::call::Call;
+use super::proto::{ModelInferRequest, ModelInferResponse, ModelStreamInferResponse};
+use super::service::infer;
+use crate::serving::{self, App};
+
+/// Requests of one stream that are under way; the next are not read before one of them is answered.
+const IN_FLIGHT: usize = 32;
+
+/// Answers in the order of the requests. When the listener stops, those that have come are still
+/// answered, and the stream says that it ends because of that.
+pub(super) fn answers(
+    app: App,
+    (call, stop): (Call, CancellationToken),
+    requests: Streaming<ModelInferRequest>,
+) -> impl Stream<Item = Result<ModelStreamInferResponse, Status>> {
+    let answer = move |request: Result<ModelInferRequest, Status>| {
+        let (app, call) = (app.clone(), call.clone());
+        async move { Ok(answer(&app, &call, request?).await) }
+    };
+    let ended = stop.clone();
+    let farewell = stream::once(async move { ended.is_cancelled() })
+        .filter(|stopped| future::ready(*stopped))
+        .map(|_| Err(Status::unavailable("the service is shutting down; try another instance")));
+    let requests = requests.take_until(stop.cancelled_owned());
+    requests.map(answer).buffered(IN_FLIGHT).chain(farewell)
+}
+
+/// A request that fails does not end its stream.
+async fn answer(app: &App, call: &Call, request: ModelInferRequest) -> ModelStreamInferResponse {
+    let (model_name, id) = (request.model_name.clone(), request.id.clone());
+    match infer(app, call, (call.message_arrival(app), request)).await {
+        Ok(response) => ModelStreamInferResponse {
+            error_message: String::new(),
+            infer_response: Some(response),
+        },
+        Err(error) => ModelStreamInferResponse {
+            error_message: serving::shown(&error),
+            infer_response: Some(ModelInferResponse { model_name, id, ..Default::default() }),
+        },
+    }
+}
