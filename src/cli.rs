@@ -70,7 +70,11 @@ impl Cli {
     /// Whether the command loads ONNX Runtime.
     #[must_use]
     pub fn runs_networks(&self) -> bool {
-        matches!(self.command, Command::Serve(_) | Command::Classify(_) | Command::Evaluate(_))
+        match &self.command {
+            Command::Serve(_) | Command::Classify(_) | Command::Evaluate(_) => true,
+            Command::Model(command) => command.runs_networks(),
+            Command::Probe(_) | Command::Openapi => false,
+        }
     }
 
     /// Runs the command and turns what it says into an exit code.

@@ -22,6 +22,7 @@ pub mod quiet;
 pub mod ranking;
 pub mod readiness;
 pub mod resources;
+pub mod selftest;
 pub mod service;
 pub mod serving;
 pub mod shutdown;

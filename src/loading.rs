@@ -16,10 +16,17 @@ use crate::inference::onnx::{LoadError, OnnxEngine, OnnxRuntime, SessionFactory}
 use crate::inference::provider::{Provider, ProviderChoice};
 use crate::inference::runtime::RuntimeError;
 use crate::inference::{BatchTensor, Engine, EngineFactory, InferenceError, TensorNames};
-use crate::model::{Manifest, Model, ModelError};
+use crate::model::{self, Manifest, Model, ModelError};
 use crate::pipeline::{Pipeline, Resources};
 use crate::preprocess::Packing;
+use crate::selftest::SelfTestError;
 use crate::telemetry::{self, metrics::Metrics};
+
+mod known;
+
+pub use known::measure;
+
+use known::Known;
 
 /// A model whose workers run.
 pub struct LoadedModel {
@@ -70,6 +77,14 @@ pub enum StartError {
         /// What the engine said.
         cause: InferenceError,
     },
+    /// The model is no longer what it was, or its `selftest.toml` does not say what that is.
+    #[error("the self-test of the model `{model}` failed: {cause}")]
+    SelfTest {
+        /// Its name.
+        model: String,
+        /// What has changed.
+        cause: SelfTestError,
+    },
     /// The system gives no thread.
     #[error("a worker's thread could not be started: {0}")]
     Thread(#[from] std::io::Error),
@@ -86,7 +101,9 @@ pub fn load(
     (config, resources): (&InferenceConfig, &Resources),
 ) -> Result<LoadedModel, StartError> {
     let started = Instant::now();
-    let model = Arc::new(Model::load(folder)?);
+    let folder = model::resolve(folder)?;
+    let model = Arc::new(Model::load(&folder)?);
+    let known = known::read(&folder, &model)?;
     let (factory, first, layout) = first_session(runtime, &model, config)?;
     let gathering = Gathering {
         queue_capacity: config.queue_capacity,
@@ -102,7 +119,9 @@ pub fn load(
         engines.push(factory.engine()?);
     }
     let provider = factory.provider;
-    let workers = start_workers(engines, factory, (&collector, &resources.metrics))?;
+    let workers = start_workers(engines, factory, (&collector, &resources.metrics), known.as_ref());
+    // Those that are warm already would wait for ever for what is not going to be served.
+    let workers = workers.inspect_err(|_| queue.close())?;
     let loaded = LoadedModel {
         pipeline: Pipeline::new(model, queue, resources.clone()),
         tensors,
@@ -221,6 +240,7 @@ fn start_workers(
     engines: Vec<OnnxEngine>,
     factory: SessionFactory,
     (collector, metrics): (&Collector, &Arc<Metrics>),
+    known: Option<&Arc<Known>>,
 ) -> Result<Vec<JoinHandle<()>>, StartError> {
     let model = Arc::clone(&factory.model);
     let factory: Arc<dyn EngineFactory> = Arc::new(factory);
@@ -233,15 +253,15 @@ fn start_workers(
             Arc::clone(&factory),
             Arc::clone(metrics),
         );
-        let report = report.clone();
+        let (report, known, model) = (report.clone(), known.cloned(), Arc::clone(&model));
         let handle = Handle::current();
         let thread = thread::Builder::new().name(format!("worker-{index}"));
         workers.push(thread.spawn(move || {
             // So that the worker reads the runtime's clock, which tests can hold.
             let _entered = handle.enter();
-            let warm = worker.warm_up();
-            let runs = warm.is_ok();
-            let _ = report.send(warm);
+            let checked = prepare(&mut worker, &model, known.as_deref());
+            let runs = checked.is_ok();
+            let _ = report.send(checked);
             // The loader waits until every sender is gone.
             drop(report);
             if runs {
@@ -250,10 +270,22 @@ fn start_workers(
         })?);
     }
     drop(report);
-    let name = model.manifest.name.as_str();
-    reports
-        .iter()
-        .collect::<Result<Vec<()>, _>>()
-        .map_err(|cause| StartError::WarmUp { model: name.to_owned(), cause })?;
+    reports.iter().collect::<Result<Vec<()>, _>>()?;
     Ok(workers)
+}
+
+/// What a worker has to get right before its first request.
+fn prepare(worker: &mut Worker, model: &Model, known: Option<&Known>) -> Result<(), StartError> {
+    worker.warm_up().map_err(|cause| does_not_run(model, cause))?;
+    match known {
+        Some(known) => {
+            let logits = worker.run_one(&known.pixels);
+            known.check(model, &logits.map_err(|cause| does_not_run(model, cause))?)
+        }
+        None => Ok(()),
+    }
+}
+
+fn does_not_run(model: &Model, cause: InferenceError) -> StartError {
+    StartError::WarmUp { model: model.manifest.name.as_str().to_owned(), cause }
 }

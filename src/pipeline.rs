@@ -325,7 +325,9 @@ fn decode(
     Ok(Prepared { content: Content::Pixels(pixels), charge: Arc::new(charge) })
 }
 
-fn transform(manifest: &Manifest) -> Transform {
+/// How pictures become the input of a model.
+#[must_use]
+pub fn transform(manifest: &Manifest) -> Transform {
     Transform {
         resize_shorter_side: manifest.preprocess.resize_shorter_side.get(),
         crop_height: manifest.input.height.get(),

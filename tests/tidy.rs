@@ -14,6 +14,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("preprocess", &["model"]),
     ("inference", &["model"]),
     ("batching", &["inference", "memory", "preprocess", "telemetry"]),
+    ("selftest", &["model", "preprocess"]),
     ("telemetry", &[]),
     ("readiness", &[]),
     ("shutdown", &[]),

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::job::{Content, Job};
 use crate::inference::{BatchTensor, Elements, Engine, InferenceError, Logits};
-use crate::preprocess::{self, Packing};
+use crate::preprocess::{self, Packing, Pixels};
 
 /// Packs images into a batch and runs it.
 pub struct Executor {
@@ -55,15 +55,37 @@ impl Executor {
     /// Packs the images into a batch of `slots` and runs it; a panic inside the engine is a
     /// failure like any other.
     pub(super) fn run(&mut self, slots: usize, jobs: &[Job]) -> Result<Logits, InferenceError> {
-        self.buffer.resize(slots);
-        let pack_and_run = || {
+        self.pack_and_run(slots, |packing, batch| {
             for (index, job) in jobs.iter().enumerate() {
-                let place = place(&mut self.buffer, index);
+                let place = place(batch, index);
                 match &job.image.content {
-                    Content::Pixels(pixels) => self.packing.pack(pixels, place),
+                    Content::Pixels(pixels) => packing.pack(pixels, place),
                     Content::Tensor(elements) => place.copy_from_bytes(elements),
                 }
             }
+        })
+    }
+
+    /// Runs one picture that nobody sent; its `[classes]` logits.
+    ///
+    /// # Errors
+    ///
+    /// When the engine fails.
+    pub fn run_one(&mut self, slots: usize, pixels: &Pixels) -> Result<Vec<f32>, InferenceError> {
+        // What is left of an earlier batch in further slots is of no interest.
+        let pack = |packing: &Packing, batch: &mut _| packing.pack(pixels, place(batch, 0));
+        let logits = self.pack_and_run(slots, pack)?;
+        Ok(logits.rows().next().unwrap_or_default().to_vec())
+    }
+
+    fn pack_and_run(
+        &mut self,
+        slots: usize,
+        pack: impl FnOnce(&Packing, &mut BatchTensor),
+    ) -> Result<Logits, InferenceError> {
+        self.buffer.resize(slots);
+        let pack_and_run = || {
+            pack(&self.packing, &mut self.buffer);
             self.engine.run(&self.buffer)
         };
         panic::catch_unwind(AssertUnwindSafe(pack_and_run))

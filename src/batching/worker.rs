@@ -10,6 +10,7 @@ use super::job::{Job, JobError};
 use super::journey::Journey;
 use super::{Collector, Executor, journey};
 use crate::inference::{EngineFactory, InferenceError, Logits};
+use crate::preprocess::Pixels;
 use crate::telemetry::metrics::Metrics;
 
 /// Before an engine that failed for good is built anew; twice as long after each failure.
@@ -27,6 +28,8 @@ pub struct Worker {
     executor: Executor,
     engines: Arc<dyn EngineFactory>,
     metrics: Arc<Metrics>,
+    /// Whether it is counted as one whose engine works.
+    works: bool,
 }
 
 /// The engine does not run any more; these images have had no answer.
@@ -54,7 +57,7 @@ impl Worker {
         metrics: Arc<Metrics>,
     ) -> Self {
         metrics.workers.inc();
-        Self { collector, executor, engines, metrics }
+        Self { collector, executor, engines, metrics, works: true }
     }
 
     /// Runs every batch size that will be used, and teaches the cost model what each takes.
@@ -68,20 +71,33 @@ impl Worker {
         executor.warm_up(&sizes, |size, took| collector.observe(size, took))
     }
 
+    /// Runs one picture that nobody sent; its `[classes]` logits.
+    ///
+    /// # Errors
+    ///
+    /// When the engine fails.
+    pub fn run_one(&mut self, pixels: &Pixels) -> Result<Vec<f32>, InferenceError> {
+        self.executor.run_one(self.collector.sizes().slots(1), pixels)
+    }
+
     /// Runs batches until the queue is closed and empty. An engine that fails for good is built
     /// anew, and its images wait for that or for another worker.
     pub fn run(mut self) {
         while let Some(jobs) = self.collector.next_batch() {
             if let Err(EngineLost { unanswered }) = self.run_batch(jobs) {
-                self.collector.set_working(false);
+                self.set_working(false);
                 self.collector.give_back(unanswered);
                 if !self.rebuild() {
                     return;
                 }
-                self.collector.set_working(true);
+                self.set_working(true);
             }
         }
-        self.metrics.workers.dec();
+    }
+
+    fn set_working(&mut self, works: bool) {
+        self.works = works;
+        self.collector.set_working(works);
     }
 
     /// Runs one batch and answers every job in it; a batch that fails is run again in halves,
@@ -165,6 +181,15 @@ impl Worker {
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
         false
+    }
+}
+
+impl Drop for Worker {
+    /// Also one that never ran, because its engine was not what it should be.
+    fn drop(&mut self) {
+        if self.works {
+            self.metrics.workers.dec();
+        }
     }
 }
 

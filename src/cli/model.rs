@@ -8,6 +8,7 @@ mod build;
 mod fetch;
 mod inspect;
 mod list;
+mod selftest;
 
 /// The commands under `model`.
 #[derive(Subcommand)]
@@ -20,6 +21,15 @@ pub(super) enum Command {
     Inspect(inspect::Arguments),
     /// List the models in a folder, and those that could be fetched
     List(list::Arguments),
+    /// Write down what a model answers to a known picture; every start checks it from then on
+    Selftest(selftest::Arguments),
+}
+
+impl Command {
+    /// Whether it loads ONNX Runtime.
+    pub(super) fn runs_networks(&self) -> bool {
+        matches!(self, Self::Selftest(_))
+    }
 }
 
 pub(super) fn run(command: &Command) -> Result<(), Failure> {
@@ -28,5 +38,6 @@ pub(super) fn run(command: &Command) -> Result<(), Failure> {
         Command::Fetch(arguments) => fetch::run(arguments),
         Command::Inspect(arguments) => inspect::run(arguments),
         Command::List(arguments) => list::run(arguments),
+        Command::Selftest(arguments) => selftest::run(arguments),
     }
 }

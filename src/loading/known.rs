@@ -1,0 +1,57 @@
+//! What a model is known to make of a known picture, held against what it makes of it now.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::{StartError, does_not_run, executor, first_session};
+use crate::config::InferenceConfig;
+use crate::inference::Engine as _;
+use crate::inference::onnx::OnnxRuntime;
+use crate::model::{self, Model};
+use crate::pipeline;
+use crate::preprocess::Pixels;
+use crate::selftest::{KnownPicture, SelfTest, SelfTestError};
+
+/// The self-test of a model whose pixels are as they were.
+pub(super) struct Known {
+    test: SelfTest,
+    pub(super) pixels: Pixels,
+}
+
+/// Reads a folder's self-test, where it has one, and checks all but the network.
+pub(super) fn read(folder: &Path, model: &Model) -> Result<Option<Arc<Known>>, StartError> {
+    let failed = |cause| failed(model, cause);
+    let Some(test) = SelfTest::read(folder).map_err(failed)? else { return Ok(None) };
+    let pixels = test.pixels(pipeline::transform(&model.manifest)).map_err(failed)?;
+    Ok(Some(Arc::new(Known { test, pixels })))
+}
+
+impl Known {
+    /// Checks what the network answers.
+    pub(super) fn check(&self, model: &Model, logits: &[f32]) -> Result<(), StartError> {
+        self.test.check_logits(logits).map_err(|cause| failed(model, cause))
+    }
+}
+
+/// Finds out what a model makes of the picture now.
+///
+/// # Errors
+///
+/// When the folder is not in order, the provider does not work, or the network does not run.
+pub fn measure(
+    runtime: &OnnxRuntime,
+    folder: &Path,
+    config: &InferenceConfig,
+) -> Result<SelfTest, StartError> {
+    let model = Arc::new(Model::load(&model::resolve(folder)?)?);
+    let transform = pipeline::transform(&model.manifest);
+    let picture = KnownPicture::new(transform).map_err(|cause| failed(&model, cause))?;
+    let (_, engine, _) = first_session(runtime, &model, config)?;
+    let slots = engine.fixed_batch().unwrap_or(1);
+    let logits = executor(engine, &model.manifest).run_one(slots, &picture.pixels);
+    Ok(SelfTest::new(picture, logits.map_err(|cause| does_not_run(&model, cause))?))
+}
+
+fn failed(model: &Model, cause: SelfTestError) -> StartError {
+    StartError::SelfTest { model: model.manifest.name.as_str().to_owned(), cause }
+}
