@@ -16,6 +16,10 @@ def shown(value: float | None, digits: int = 0) -> str:
     return "–" if value is None else f"{value:.{digits}f}"
 
 
+def span(least: float | None, most: float | None) -> str:
+    return "–" if least is None else f"{shown(least)} to {shown(most)}"
+
+
 def write(results: dict, conditions: str) -> None:
     """Cases that were not run this time keep the results that they have."""
     file = HERE / "results.json"
@@ -62,7 +66,7 @@ def section_load(servers_rows: dict) -> str:
                 f"| {row['multiple']:g}× | {row['goodput_per_second'] / result['capacity']:.3f} | {row['answered_late']} "
                 f"| {row['expired']} | {row['refused']} | {other} | {shown(answers['p50'])} / {shown(answers['p99'])} "
                 f"| {shown(refusals['p50'], 1)} / {shown(refusals['p99'], 1)} "
-                f"| {shown(retry['min'])}–{shown(retry['max'])} | {row['memory_mib']:.0f} |"
+                f"| {span(retry['min'], retry['max'])} | {row['memory_mib']:.0f} |"
             )
         lines.append("")
     return "\n".join(lines)
