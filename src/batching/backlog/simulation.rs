@@ -7,6 +7,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use rand_distr::{Distribution as _, Exp1, Uniform};
@@ -359,7 +360,8 @@ fn a_herd_of_large_requests_does_not_starve_small_ones() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+    // Always the same scenarios: the last bound below is one of statistics, not of logic.
+    #![proptest_config(ProptestConfig { cases: 64, rng_seed: RngSeed::Fixed(1), ..ProptestConfig::default() })]
 
     /// Whatever comes: each request has exactly one answer, no worker stands idle while an image
     /// waits, and next to nothing that was admitted comes too late.
