@@ -377,7 +377,7 @@ mod tests {
             "--tensorrt-cache=Cargo.toml",
         ])
         .unwrap_err();
-        assert_eq!(error.to_string().lines().count(), 5, "{error}");
+        assert_eq!(error.to_string().lines().count(), 6, "{error}");
     }
 
     #[test]

@@ -28,6 +28,9 @@ class Named(unittest.TestCase):
             given = environment(documents)
             self.assertEqual(ports["http"], port_of(given["RESNET_SERVE_LISTEN"]))
             self.assertEqual(ports["admin"], port_of(given["RESNET_SERVE_ADMIN_LISTEN"]))
+            # KServe sends requests to one port, and that is HTTP's.
+            if "grpc" in ports:
+                self.assertEqual(ports["grpc"], port_of(given["RESNET_SERVE_GRPC_LISTEN"]))
 
     def test_monitors_scrape_the_admin_listener_and_call_the_job_by_its_name(self) -> None:
         documents = build("overlays/cpu", ("monitoring",))

@@ -84,7 +84,8 @@ async fn the_start_says_what_is_served_by_what_within_which_limits_and_where() {
     }
     let listening = log.iter().filter(|line| line["message"] == "listening");
     let addresses: Vec<_> = listening.map(|line| line["address"].clone()).collect();
-    assert_eq!(addresses, [service.public.to_string(), service.admin.to_string()]);
+    let bound = [service.public, service.admin, service.grpc];
+    assert_eq!(addresses, bound.map(|address| address.to_string()));
 }
 
 #[tokio::test]
