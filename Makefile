@@ -6,7 +6,7 @@ SHELL := /bin/sh
 BINARY := target/release/resnet-serve
 ARGS ?=
 
-.PHONY: help serve test test-web lint build runtime image test-image test-limits test-k8s test-rollout capacity overload clean tools
+.PHONY: help serve test test-web test-api lint build runtime image test-image test-limits test-k8s test-rollout capacity overload clean tools
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,7 +24,11 @@ test: tools runtime ## all tests
 
 test-web: tools runtime ## the page, in a real Chromium against the real binary
 	@cargo build --locked
-	@python3 scripts/in_venv.py tests/web/requirements.txt tests/web/test_page.py
+	@python3 scripts/in_venv.py tests/outside/requirements.txt tests/outside/test_page.py
+
+test-api: tools runtime ## what openapi.yaml says, against the real binary
+	@cargo build --locked
+	@python3 scripts/in_venv.py tests/outside/requirements.txt tests/outside/test_contract.py
 
 lint: tools ## formatting and clippy; warnings are errors
 	@echo "Checking the formatting"

@@ -16,6 +16,8 @@ use tracing::{Instrument as _, info_span};
 use utoipa::IntoParams;
 
 use super::body::{Purpose, unless_refused};
+use super::document::bodies::{FormUpload, PIXEL, Picture};
+use super::document::problems::ClassifyProblems;
 use super::error::ApiError;
 use super::observe::{PartialFailure, RequestId};
 use super::response::{ClassifiedImage, ClassifyResponse, ImageResult, ModelSummary};
@@ -38,8 +40,8 @@ pub(super) struct Parameters {
     #[param(minimum = 1, example = 5)]
     top_k: Option<usize>,
     /// Milliseconds within which the answer is of use; the server's own limit holds as well.
-    #[param(minimum = 1, example = 1000)]
-    timeout_ms: Option<u64>,
+    #[param(value_type = Option<usize>, minimum = 1, maximum = 4_294_967_295_u32, example = 1000)]
+    timeout_ms: Option<u32>,
     /// The model; without it the default one.
     model: Option<String>,
 }
@@ -50,27 +52,31 @@ pub(super) struct Parameters {
     path = "/classify",
     params(Parameters),
     request_body(
-        description = "A picture (JPEG, PNG, WebP, GIF, BMP or TIFF; the bytes decide), \
-            `multipart/form-data` with one or more files, or JSON with base64.",
+        description = "A picture (JPEG, PNG, WebP, GIF, BMP or TIFF; the bytes decide, not the \
+            content type), a form with one or more files, or JSON with base64.",
         content(
-            (String = "image/*"),
-            (String = "application/octet-stream"),
-            (String = "multipart/form-data"),
-            (JsonUpload = "application/json"),
+            (Picture = "image/*"),
+            (Picture = "application/octet-stream"),
+            (FormUpload = "multipart/form-data"),
+            (JsonUpload = "application/json", examples(
+                ("one" = (summary = "One picture", value = json!({"image": PIXEL, "top_k": 3}))),
+                ("several" = (summary = "Several", value = json!({"images": [PIXEL, PIXEL]}))),
+            )),
         ),
     ),
     responses(
-        (status = 200, description = "The labels, an entry an image", body = ClassifyResponse),
-        (status = 400, description = "`invalid_request`", body = super::error::Problem, content_type = "application/problem+json"),
-        (status = 404, description = "`not_found`: no such model", body = super::error::Problem, content_type = "application/problem+json"),
-        (status = 408, description = "`request_timeout`: the body did not arrive in time", body = super::error::Problem, content_type = "application/problem+json"),
-        (status = 413, description = "`payload_too_large`", body = super::error::Problem, content_type = "application/problem+json"),
-        (status = 415, description = "`unsupported_media_type`", body = super::error::Problem, content_type = "application/problem+json"),
-        (status = 422, description = "`undecodable_image` or `image_too_large`", body = super::error::Problem, content_type = "application/problem+json"),
-        (status = 500, description = "`inference_failed`", body = super::error::Problem, content_type = "application/problem+json"),
-        (status = 503, description = "`overloaded` or `draining`", body = super::error::Problem, content_type = "application/problem+json",
-            headers(("Retry-After" = u32, description = "Seconds until the backlog will have drained"))),
-        (status = 504, description = "`deadline_exceeded`", body = super::error::Problem, content_type = "application/problem+json"),
+        (status = 200, description = "The labels, an entry an image", body = ClassifyResponse, example = json!({
+            "request_id": "0b6f5a3e0a3a4bb0b4c1f5a0f6b8d1c2",
+            "model": {"name": "resnet50", "version": "1", "trained": true},
+            "results": [{
+                "predictions": [
+                    {"class": 281, "id": "n02123045", "label": "tabby, tabby cat", "probability": 0.62},
+                    {"class": 285, "id": "n02124075", "label": "Egyptian cat", "probability": 0.21},
+                ],
+                "image": {"format": "jpeg", "width": 500, "height": 375, "orientation": 1},
+            }],
+        })),
+        ClassifyProblems,
     ),
 )]
 pub(super) async fn classify(
@@ -112,11 +118,11 @@ fn asked(
     Ok(Asked { model, deadline, top_k: parameters.top_k })
 }
 
-fn timeout(timeout_ms: Option<u64>) -> Result<Option<Duration>, ApiError> {
+fn timeout(timeout_ms: Option<u32>) -> Result<Option<Duration>, ApiError> {
     if timeout_ms == Some(0) {
         return Err(ApiError::InvalidRequest("`timeout_ms` must be at least 1".into()));
     }
-    Ok(timeout_ms.map(Duration::from_millis))
+    Ok(timeout_ms.map(|milliseconds| Duration::from_millis(milliseconds.into())))
 }
 
 fn top_k(asked: Option<usize>, classes: usize) -> Result<usize, ApiError> {

@@ -6,20 +6,33 @@ use utoipa::openapi::path::{ParameterBuilder, ParameterIn};
 use utoipa::openapi::{self, PathItem, Required};
 use utoipa::{Modify, OpenApi};
 
+use self::everywhere::Everywhere;
 use super::{classify, models, v2};
+
+pub(super) mod bodies;
+mod everywhere;
+pub(super) mod problems;
 
 #[derive(OpenApi)]
 #[openapi(
     info(
         title = "resnet-serve",
-        description = "Image classification: a picture in, its most probable labels out. \
-            Every answer has an `X-Request-Id` and a `Server-Timing` header; every error is a \
-            problem document (RFC 9457), below `/v2` the Open Inference Protocol's own.",
+        description = "Image classification: a picture in, its most probable labels out. Every \
+            error is a problem document (RFC 9457) whose `code` says what happened, below `/v2` \
+            the Open Inference Protocol's own.",
+    ),
+    servers((url = "/", description = "Where this document comes from")),
+    tags(
+        (name = "classify", description = "Pictures in, labels out."),
+        (name = "models", description = "What is served."),
+        (name = "document", description = "This document."),
+        (name = "v2", description = "The Open Inference Protocol, as KServe and Triton speak it."),
     ),
     paths(
         classify::classify,
         models::list,
         serve,
+        serve_json,
         v2::infer::infer,
         v2::state::live,
         v2::state::model,
@@ -28,7 +41,8 @@ use super::{classify, models, v2};
         v2::state::ready,
         v2::state::server,
     ),
-    modifiers(&Versions),
+    components(schemas(super::error::Problem)),
+    modifiers(&Versions, &Everywhere),
 )]
 struct Document;
 
@@ -74,12 +88,28 @@ pub fn yaml() -> String {
     Document::openapi().to_yaml().expect("the document is made of strings and numbers")
 }
 
-/// This document.
+fn json() -> String {
+    Document::openapi().to_json().expect("the document is made of strings and numbers")
+}
+
+/// This document as YAML.
 #[utoipa::path(
     get,
+    tag = "document",
     path = "/openapi.yaml",
-    responses((status = 200, description = "This document", body = String, content_type = "application/yaml")),
+    responses((status = 200, description = "This document", body = serde_json::Value, content_type = "application/yaml")),
 )]
 pub(super) async fn serve() -> impl IntoResponse {
     ([(CONTENT_TYPE, "application/yaml")], yaml())
+}
+
+/// This document as JSON.
+#[utoipa::path(
+    get,
+    tag = "document",
+    path = "/openapi.json",
+    responses((status = 200, description = "This document", body = serde_json::Value, content_type = "application/json")),
+)]
+pub(super) async fn serve_json() -> impl IntoResponse {
+    ([(CONTENT_TYPE, "application/json")], json())
 }

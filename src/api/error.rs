@@ -64,7 +64,7 @@ pub struct Problem {
     kind: String,
     /// The kind of problem in words.
     #[schema(example = "The image cannot be decoded")]
-    title: &'static str,
+    pub(super) title: &'static str,
     /// The HTTP status.
     #[schema(example = 422)]
     status: u16,
@@ -72,7 +72,7 @@ pub struct Problem {
     detail: String,
     /// The kind of problem as a word for programs.
     #[schema(example = "undecodable_image")]
-    code: &'static str,
+    pub(super) code: &'static str,
     /// The request, as in the log.
     request_id: String,
 }

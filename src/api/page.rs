@@ -42,7 +42,7 @@ macro_rules! asset {
     };
 }
 
-static ASSETS: LazyLock<[Asset; 8]> = LazyLock::new(|| {
+static ASSETS: LazyLock<[Asset; 13]> = LazyLock::new(|| {
     [
         asset!("index.html", "text/html; charset=utf-8"),
         asset!("base.css", "text/css; charset=utf-8"),
@@ -51,6 +51,11 @@ static ASSETS: LazyLock<[Asset; 8]> = LazyLock::new(|| {
         asset!("card.js", "text/javascript; charset=utf-8"),
         asset!("service.js", "text/javascript; charset=utf-8"),
         asset!("words.js", "text/javascript; charset=utf-8"),
+        asset!("dom.js", "text/javascript; charset=utf-8"),
+        asset!("docs.html", "text/html; charset=utf-8"),
+        asset!("docs.css", "text/css; charset=utf-8"),
+        asset!("docs.js", "text/javascript; charset=utf-8"),
+        asset!("schema.js", "text/javascript; charset=utf-8"),
         asset!("icon.svg", "image/svg+xml"),
     ]
 });
@@ -58,6 +63,11 @@ static ASSETS: LazyLock<[Asset; 8]> = LazyLock::new(|| {
 /// `GET /`
 pub(super) async fn page(headers: HeaderMap) -> Result<Response, ApiError> {
     find("index.html").map(|asset| asset.answer(&headers))
+}
+
+/// `GET /docs`
+pub(super) async fn docs(headers: HeaderMap) -> Result<Response, ApiError> {
+    find("docs.html").map(|asset| asset.answer(&headers))
 }
 
 /// `GET /assets/{name}`

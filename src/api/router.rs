@@ -28,10 +28,12 @@ pub fn public(app: App) -> Router {
     let metrics = Arc::clone(&app.metrics);
     let routes = Router::new()
         .route("/", get(page::page))
+        .route("/docs", get(page::docs))
         .route("/assets/{name}", get(page::asset))
         .route("/classify", post(classify::classify))
         .route("/models", get(models::list))
         .route("/openapi.yaml", get(document::serve))
+        .route("/openapi.json", get(document::serve_json))
         .merge(v2::routes());
     let farewell = middleware::from_fn_with_state(app.readiness.clone(), say_farewell);
     let observer = Observer { metrics, door: Door::Public };

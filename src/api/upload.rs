@@ -11,7 +11,6 @@ use bytes::Bytes;
 use futures_util::{FutureExt as _, stream};
 use multer::{Field, Multipart};
 use serde::Deserialize;
-use utoipa::ToSchema;
 
 use super::body::{Purpose, Received};
 use super::error::ApiError;
@@ -27,16 +26,12 @@ pub(super) struct Upload {
 /// A body that is taken apart: the images in it, and `top_k` where it says one.
 type Parts = (Vec<Bytes>, Option<usize>);
 
-/// A request's images as JSON.
-#[derive(Deserialize, ToSchema)]
+/// A request's images as JSON, each in base64; the document has its schema.
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct JsonUpload {
-    /// Several images, each in base64.
     images: Option<Vec<String>>,
-    /// One image in base64.
     image: Option<String>,
-    /// As the query parameter of that name, which goes before.
-    #[schema(minimum = 1)]
     top_k: Option<usize>,
 }
 

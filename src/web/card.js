@@ -1,5 +1,6 @@
 // One picture and what became of it.
 
+import { block, details, make } from "./dom.js";
 import { bytes, explain, milliseconds, percent } from "./words.js";
 
 const STAGES = ["read", "decode", "queue", "inference"];
@@ -12,13 +13,6 @@ const ENLARGED = 192;
 const HIGHEST = "20rem";
 
 let cards = 0;
-
-/** An element with properties and children. */
-export function make(tag, properties = {}, ...children) {
-  const element = Object.assign(document.createElement(tag), properties);
-  element.append(...children);
-  return element;
-}
 
 export class Card {
   /** `on.again`, `on.explain` and `on.remove` are called with the card. */
@@ -87,7 +81,7 @@ export class Card {
       ...(body.model.trained ? [] : [untrained]),
       labels(result.predictions),
       stages(timing),
-      details("Answer as JSON", JSON.stringify(body, shortened, 2)),
+      details(["Answer as JSON"], block("Answer as JSON", JSON.stringify(body, shortened, 2))),
       this.#actions(...heat),
     );
     this.#heat(result.explanation);
@@ -189,12 +183,6 @@ function stages(timing) {
     strip,
     make("ul", { className: "legend" }, ...legend),
   );
-}
-
-function details(summary, text) {
-  const block = make("pre", { tabIndex: 0, textContent: text });
-  block.setAttribute("aria-label", summary);
-  return make("details", {}, make("summary", { textContent: summary }), block);
 }
 
 /** A heat map would fill the screen with base64. */

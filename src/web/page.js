@@ -1,6 +1,7 @@
 // The page at `/`: takes pictures, asks the service, shows the answers.
 
-import { Card, make } from "./card.js";
+import { Card } from "./card.js";
+import { make } from "./dom.js";
 import * as service from "./service.js";
 import { curl, explain, percent } from "./words.js";
 

@@ -54,6 +54,6 @@ export function curl({ file, model, topK, withKey }) {
 }
 
 /** A word for a shell: whatever a file is called, it stays one argument. */
-function quoted(word) {
+export function quoted(word) {
   return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
 }

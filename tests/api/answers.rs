@@ -223,6 +223,29 @@ async fn the_document_that_is_served_is_the_one_in_the_repository() {
 }
 
 #[tokio::test]
+async fn the_document_is_there_as_json_too_and_names_every_error_by_its_code() {
+    let service = Service::start();
+    let request = Request::get("/openapi.json").body(Body::empty()).unwrap();
+    let document = service.send(request).await.json();
+    let responses = &document["paths"]["/classify"]["post"]["responses"];
+    for (status, code) in [
+        ("400", "invalid_request"),
+        ("413", "payload_too_large"),
+        ("415", "unsupported_media_type"),
+        ("422", "undecodable_image"),
+        ("422", "image_too_large"),
+        ("500", "inference_failed"),
+        ("503", "overloaded"),
+        ("503", "draining"),
+        ("504", "deadline_exceeded"),
+    ] {
+        let examples = &responses[status]["content"]["application/problem+json"]["examples"];
+        assert_eq!(examples[code]["value"]["code"], code, "{status}: {examples}");
+    }
+    assert!(responses["503"]["headers"]["Retry-After"].is_object());
+}
+
+#[tokio::test]
 async fn a_second_request_is_answered_after_any_first() {
     let service = Service::start();
     service.send(post("/classify", "", png(RED))).await;

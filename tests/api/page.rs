@@ -16,7 +16,10 @@ fn quoted<'a>(text: &'a str, before: &str) -> Vec<&'a str> {
 
 /// The page's own files, found from the page on.
 async fn files(service: &Service) -> Vec<(String, Answer)> {
-    let mut found: Vec<(String, Answer)> = vec![("/".to_owned(), get(service, "/").await)];
+    let mut found: Vec<(String, Answer)> = Vec::new();
+    for path in ["/", "/docs"] {
+        found.push((path.to_owned(), get(service, path).await));
+    }
     let mut index = 0;
     while index < found.len() {
         let text = found[index].1.text.clone();
@@ -40,8 +43,9 @@ async fn the_page_and_all_that_it_names_is_served_from_here_alone() {
     let service = Service::start();
     let files = files(&service).await;
     let names: Vec<&str> = files.iter().map(|(path, _)| path.as_str()).collect();
-    for name in ["/assets/page.css", "/assets/page.js", "/assets/words.js", "/assets/icon.svg"] {
-        assert!(names.contains(&name), "{names:?}");
+    for name in ["page.css", "page.js", "words.js", "icon.svg", "docs.css", "schema.js"] {
+        let name = format!("/assets/{name}");
+        assert!(names.contains(&name.as_str()), "{names:?}");
     }
     for (path, answer) in &files {
         assert_eq!(answer.status, 200, "{path}");

@@ -13,9 +13,10 @@ import tempfile
 import unittest
 from pathlib import Path
 
-import support
+import browser
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect, sync_playwright
+from service import Service, untrained_model
 
 PHONE = {"width": 360, "height": 700}
 DESKTOP = {"width": 1280, "height": 900}
@@ -29,10 +30,10 @@ class Browser(unittest.TestCase):
 
     @classmethod
     def setUpClass(cls) -> None:
-        cls.service = support.Service(*cls.flags)
+        cls.service = Service(*cls.flags)
         cls.addClassCleanup(cls.service.stop)
         cls.playwright = cls.enterClassContext(sync_playwright())
-        cls.browser = cls.playwright.chromium.launch(executable_path=CHROMIUM, args=support.BROWSER_FLAGS)
+        cls.browser = cls.playwright.chromium.launch(executable_path=CHROMIUM, args=browser.FLAGS)
         cls.addClassCleanup(cls.browser.close)
 
     def setUp(self) -> None:
@@ -56,7 +57,7 @@ class Browser(unittest.TestCase):
         return page
 
     def picture(self, name: str = "sky.png", color: tuple[int, int, int] = (90, 150, 220), **options) -> Path:
-        return support.png(self.folder, name, color, **options)
+        return browser.png(self.folder, name, color, **options)
 
     def choose(self, page: Page, *files: Path) -> None:
         page.get_by_role("button", name="Choose pictures").set_input_files([str(file) for file in files])
@@ -70,6 +71,11 @@ class Browser(unittest.TestCase):
         expect(items.first).to_be_visible()
         percents = lambda item: float(item.locator(".share").inner_text().removesuffix("%").strip("< "))
         return [(item.locator(".name").inner_text(), percents(item)) for item in items.all()]
+
+    def assert_accessible(self, page: Page, where: str) -> None:
+        # The check evaluates strings; what the page itself may do is not loosened.
+        found = Axe().run(page)
+        self.assertEqual(found.violations_count, 0, f"{where}: {found.generate_report()}")
 
 
 class Trained(Browser):
@@ -186,11 +192,6 @@ class Trained(Browser):
             expect(self.card(page, "notes.jpg").get_by_role("button", name="Try again")).to_be_visible()
             self.assert_accessible(page, f"{scheme}, answered")
 
-    def assert_accessible(self, page: Page, where: str) -> None:
-        # The check evaluates strings; what the page itself may do is not loosened.
-        found = Axe().run(page)
-        self.assertEqual(found.violations_count, 0, f"{where}: {found.generate_report()}")
-
     def test_it_fits_a_phone_and_is_dark_where_that_is_wished(self) -> None:
         page = self.open(viewport=PHONE, color_scheme="dark", has_touch=True, is_mobile=True)
         self.choose(page, self.picture("a-rather-long-name-without-any-space-in-it-as-cameras-give-them-20261125.png"))
@@ -249,12 +250,53 @@ class Trained(Browser):
             page.evaluate("document.body.append(Object.assign(new Image(), { src: 'http://127.0.0.1:1/elsewhere.png' }))")
 
 
+class Documentation(Browser):
+    """`/docs`, made of the document that the service itself serves."""
+
+    def read(self, **options) -> Page:
+        page = self.open(**options)
+        page.get_by_role("link", name="API").click()
+        expect(page.get_by_role("heading", name="POST /classify")).to_be_visible()
+        return page
+
+    def test_every_operation_is_there_with_its_parameters_and_answers(self) -> None:
+        page = self.read()
+        openapi = page.request.get(f"{self.service.url}openapi.json").json()
+        for path, item in openapi["paths"].items():
+            for method, operation in item.items():
+                section = page.get_by_role("region", name=f"{method.upper()} {path}", exact=True)
+                expect(section).to_contain_text(operation["summary"])
+                for parameter in filter(lambda parameter: "name" in parameter, operation["parameters"]):
+                    expect(section.locator("code", has_text=parameter["name"]).first).to_be_visible()
+                for status in operation["responses"]:
+                    expect(section.locator(".status", has_text=status)).to_be_visible()
+
+    def test_an_example_can_be_copied_into_a_terminal(self) -> None:
+        command = self.read().get_by_role("group", name="Example: one", exact=True).inner_text()
+        done = subprocess.run(["sh", "-c", f"{command} --silent"], capture_output=True, text=True)
+        self.assertEqual(json.loads(done.stdout)["results"][0]["image"], {"format": "png", "width": 1, "height": 1, "orientation": 1})
+
+    def test_an_error_is_shown_as_it_is_answered(self) -> None:
+        page = self.read()
+        page.locator("summary", has_text="undecodable_image").click()
+        example = json.loads(page.get_by_role("group", name="Example: undecodable_image").inner_text())
+        self.assertEqual((example["status"], example["code"]), (422, "undecodable_image"))
+
+    def test_it_is_accessible_and_fits_a_phone(self) -> None:
+        for scheme, size in (("light", DESKTOP), ("dark", PHONE)):
+            page = self.read(color_scheme=scheme, viewport=size)
+            for summary in page.locator("summary").all():
+                summary.click()
+            self.assert_accessible(page, scheme)
+            self.assertLessEqual(page.evaluate("document.documentElement.scrollWidth"), size["width"])
+
+
 class Untrained(Browser):
     """Random weights beside trained ones."""
 
     @classmethod
     def setUpClass(cls) -> None:
-        cls.flags = ["--model", support.untrained_model(), "--model", "models/default"]
+        cls.flags = ["--model", untrained_model(), "--model", "models/default"]
         super().setUpClass()
 
     def test_an_untrained_network_is_called_that_and_another_can_be_chosen(self) -> None:
@@ -310,8 +352,8 @@ class Gone(Browser):
 
 
 if __name__ == "__main__":
-    CHROMIUM = support.browser()
+    CHROMIUM = browser.find()
     if CHROMIUM is None:
-        print(f"skipped: no Chromium here, and it cannot be installed (Debian: apt-get install {' '.join(support.PACKAGES)})")
+        print(f"skipped: no Chromium here, and it cannot be installed (Debian: apt-get install {' '.join(browser.PACKAGES)})")
         sys.exit()
     unittest.main(verbosity=2)

@@ -1,0 +1,104 @@
+//! What a request can be refused or fail with, as the document describes it: made from real errors,
+//! so that the two cannot differ.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::json;
+use utoipa::openapi::example::ExampleBuilder;
+use utoipa::openapi::header::HeaderBuilder;
+use utoipa::openapi::schema::Type;
+use utoipa::openapi::{
+    ContentBuilder, Header, ObjectBuilder, Ref, RefOr, Response, ResponseBuilder,
+};
+use utoipa::{IntoResponses, ToSchema};
+
+use crate::api::error::{ApiError, Problem};
+use crate::batching::Rejection;
+use crate::pipeline::ClassifyError;
+use crate::preprocess::ImageError;
+use crate::serving::RequestError;
+use crate::telemetry::metrics::Reason;
+
+/// What `/classify` answers where it has no labels.
+pub(in crate::api) struct ClassifyProblems;
+
+impl IntoResponses for ClassifyProblems {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        responses(&[
+            ApiError::InvalidRequest("there is no image in the request".to_owned()),
+            RequestError::UnknownModel {
+                asked: "resnet51".to_owned(),
+                served: vec!["resnet50".to_owned()],
+            }
+            .into(),
+            ApiError::BodyTimeout,
+            ApiError::PayloadTooLarge(32 << 20),
+            ApiError::UnsupportedMediaType("text/html".to_owned()),
+            image(ImageError::Undecodable { reason: "the file ends early".to_owned() }),
+            image(ImageError::TooLarge { width: 60_000, height: 60_000, max_pixels: 100_000_000 }),
+            classify(ClassifyError::Failed("the device is out of memory".to_owned())),
+            ApiError::Internal,
+            rejected(Reason::QueueFull),
+            rejected(Reason::Draining),
+            classify(ClassifyError::Expired),
+        ])
+    }
+}
+
+fn image(error: ImageError) -> ApiError {
+    classify(error.into())
+}
+
+fn classify(error: ClassifyError) -> ApiError {
+    RequestError::from(error).into()
+}
+
+fn rejected(reason: Reason) -> ApiError {
+    Rejection { reason, retry_after: Duration::from_secs(3) }.into()
+}
+
+/// A response for each status, with an example for each error.
+pub(super) fn responses(errors: &[ApiError]) -> BTreeMap<String, RefOr<Response>> {
+    let mut by_status: BTreeMap<u16, Vec<Problem>> = BTreeMap::new();
+    for error in errors {
+        let problem = error.problem("0b6f5a3e0a3a4bb0b4c1f5a0f6b8d1c2");
+        by_status.entry(error.status().as_u16()).or_default().push(problem);
+    }
+    let response = |(status, problems): (u16, Vec<Problem>)| {
+        (status.to_string(), response(status, &problems).into())
+    };
+    by_status.into_iter().map(response).collect()
+}
+
+fn response(status: u16, problems: &[Problem]) -> Response {
+    let words = problems.iter().map(|problem| format!("`{}`: {}", problem.code, problem.title));
+    let description = words.collect::<Vec<_>>().join("; ");
+    let example = |problem: &Problem| {
+        (problem.code, ExampleBuilder::new().summary(problem.title).value(Some(json!(problem))))
+    };
+    let content = ContentBuilder::new()
+        .schema(Some(Ref::from_schema_name(Problem::name())))
+        .examples_from_iter(problems.iter().map(example))
+        .build();
+    let response = ResponseBuilder::new()
+        .description(description)
+        .content("application/problem+json", content);
+    headers(status).into_iter().fold(response, |to, (name, header)| to.header(name, header)).build()
+}
+
+fn headers(status: u16) -> Option<(&'static str, Header)> {
+    match status {
+        503 => Some((
+            "Retry-After",
+            header(Type::Integer, "Seconds until the backlog will have drained, spread a little."),
+        )),
+        _ => None,
+    }
+}
+
+/// A header of an answer.
+pub(super) fn header(of: Type, description: &str) -> Header {
+    let schema = ObjectBuilder::new().schema_type(of);
+    HeaderBuilder::new().schema(Some(schema)).description(Some(description)).build()
+}
