@@ -70,8 +70,8 @@ fn parse(text: &str) -> Result<SelfTest, String> {
     })
 }
 
-fn rendered(test: &SelfTest) -> String {
-    let picture = BASE64_STANDARD.encode(&test.picture);
+fn rendered(known: &SelfTest) -> String {
+    let picture = BASE64_STANDARD.encode(&known.picture);
     let lines: Vec<&str> = (0..picture.len())
         .step_by(LINE)
         .map(|start| &picture[start..picture.len().min(start + LINE)])
@@ -85,13 +85,13 @@ fn rendered(test: &SelfTest) -> String {
          # What it answers, and by how much each number may differ.\n\
          [logits]\ntolerance = {}\nvalues = ",
         lines.join("\n"),
-        test.samples.len() / 3,
-        test.pixels_sha256,
-        list(&test.samples),
-        test.tolerance
+        known.samples.len() / 3,
+        known.pixels_sha256,
+        list(&known.samples),
+        known.tolerance
     );
     // Writing to a string cannot fail.
-    let _ = writeln!(text, "{}", list(&test.logits));
+    let _ = writeln!(text, "{}", list(&known.logits));
     text
 }
 

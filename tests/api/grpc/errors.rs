@@ -47,7 +47,9 @@ async fn what_does_not_fit_the_model_is_an_invalid_argument() {
         (changed(tensor(&[GREEN]), |one| one.inputs.clear()), "1 entries, inputs are 0"),
         (changed(tensor(&[GREEN]), |one| one.raw_input_contents.clear()), "0 bytes, its shape"),
         (
-            changed(tensor(&[GREEN]), |one| one.inputs[0].contents = Some(Default::default())),
+            changed(tensor(&[GREEN]), |one| {
+                one.inputs[0].contents = Some(InferTensorContents::default());
+            }),
             "exclude each other",
         ),
         (

@@ -46,7 +46,7 @@ async fn infer(
 }
 
 fn named(id: &str, mut message: ModelInferRequest) -> ModelInferRequest {
-    message.id = id.to_owned();
+    id.clone_into(&mut message.id);
     message
 }
 
