@@ -34,7 +34,9 @@ class Contract(unittest.TestCase):
         FOLDER.mkdir(parents=True, exist_ok=True)
         command = [
             "schemathesis", "--config-file", SETTINGS, "run", DOCUMENT, "--url", url, "--checks", "all",
-            "--phases", "examples,coverage,fuzzing", "--max-examples", EXAMPLES, "--seed", SEED, "--workers", "2", *options,
+            "--phases", "examples,coverage,fuzzing", "--max-examples", EXAMPLES, "--seed", SEED, "--workers", "2",
+            # No schema says how a tensor's data and shape go together; tests/clients and tests/api/v2 do.
+            "--exclude-path-regex", "/infer$", *options,
         ]
         # It leaves what it has learned in the folder where it runs.
         done = subprocess.run(command, cwd=FOLDER, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
