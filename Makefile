@@ -6,7 +6,7 @@ SHELL := /bin/sh
 BINARY := target/release/resnet-serve
 ARGS ?=
 
-.PHONY: help serve test test-web test-api lint build runtime image test-image test-limits test-k8s test-rollout capacity overload clean tools
+.PHONY: help serve test test-clients test-web test-api test-monitoring lint build runtime image test-image test-limits test-k8s test-rollout capacity overload clean tools
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -21,6 +21,10 @@ build: tools runtime ## the release binary, target/release/resnet-serve
 test: tools runtime ## all tests
 	@echo "Testing"
 	@if cargo nextest --version >/dev/null 2>&1; then cargo nextest run --locked --no-fail-fast; else cargo test --locked --no-fail-fast; fi
+
+test-clients: tools runtime ## unmodified clients of the Open Inference Protocol against the real binary
+	@cargo build --locked
+	@python3 scripts/in_venv.py tests/clients/requirements.txt tests/clients/test_clients.py
 
 test-web: tools runtime ## the page, in a real Chromium against the real binary
 	@cargo build --locked
