@@ -34,6 +34,11 @@ test-api: tools runtime ## what openapi.yaml says, against the real binary
 	@cargo build --locked
 	@python3 scripts/in_venv.py tests/outside/requirements.txt tests/outside/test_contract.py
 
+test-monitoring: tools runtime ## rules, dashboard and traces against the real binary, a real Prometheus and a receiver of spans
+	@command -v promtool >/dev/null || { echo "skipped: promtool is not installed (Debian: apt-get install prometheus)"; exit 0; }; \
+		cargo build --locked && for test in files traces live; do \
+		python3 scripts/in_venv.py tests/monitoring/requirements.txt tests/monitoring/test_$$test.py || exit 1; done
+
 lint: tools ## formatting and clippy; warnings are errors
 	@echo "Checking the formatting"
 	@cargo fmt --check

@@ -1,0 +1,118 @@
+"""The rules, the dashboard and the runbook fit the program and each other."""
+
+import json
+import re
+import subprocess
+import sys
+import unittest
+
+import yaml
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.models.dashboard import Dashboard
+
+from support import MONITORING, ROOT
+
+TESTS = ["alerts_test.yaml", "alerts_days_test.yaml"]
+METRIC = re.compile(r"\b(?:resnet_serve|process)_[a-z_]+\b")
+SUFFIX = re.compile(r"_(bucket|sum|count)$")
+
+
+def load(name: str) -> dict:
+    return yaml.safe_load((MONITORING / name).read_text())
+
+
+def alerts() -> list[dict]:
+    return [rule for group in load("alerts.yaml")["groups"] for rule in group["rules"]]
+
+
+def declared() -> set[str]:
+    """The metrics that the program declares, and those of the Prometheus client that it registers."""
+    text = (ROOT / "src/telemetry/metrics.rs").read_text()
+    process = ["cpu_seconds_total", "open_fds", "max_fds", "resident_memory_bytes", "virtual_memory_bytes", "start_time_seconds", "threads"]
+    return set(re.findall(r'= "(resnet_serve_[a-z_]+)"', text)) | {f"process_{name}" for name in process}
+
+
+def promtool(*arguments: str) -> None:
+    done = subprocess.run(["promtool", *arguments], cwd=MONITORING, capture_output=True, text=True)
+    if done.returncode:
+        raise AssertionError(done.stdout + done.stderr)
+
+
+class Rules(unittest.TestCase):
+    def test_promtool_takes_them(self) -> None:
+        promtool("check", "rules", "--lint-fatal", "rules.yaml", "alerts.yaml")
+        promtool("check", "config", "prometheus.yml")
+
+    def test_alerts_fire_and_stay_quiet_when_they_should(self) -> None:
+        promtool("test", "rules", *TESTS)
+
+    def test_every_alert_has_a_test_in_which_it_fires(self) -> None:
+        checks = [check for name in TESTS for test in load(name)["tests"] for check in test["alert_rule_test"]]
+        fires = {check["alertname"] for check in checks if check["exp_alerts"]}
+        self.assertEqual(fires, {alert["alert"] for alert in alerts()})
+
+    def test_every_alert_leads_to_three_steps(self) -> None:
+        sections = re.split(r"(?m)^### ", (MONITORING / "README.md").read_text())[1:]
+        steps = {section.split("\n")[0].lower(): len(re.findall(r"(?m)^\d\. ", section)) for section in sections}
+        for alert in alerts():
+            file, anchor = alert["annotations"]["runbook"].split("#")
+            self.assertEqual(file, "monitoring/README.md")
+            self.assertEqual(steps.get(anchor), 3, alert["alert"])
+
+    def test_links_of_the_runbook_lead_somewhere(self) -> None:
+        text = (MONITORING / "README.md").read_text()
+        headings = {heading.lower() for heading in re.findall(r"(?m)^### (.*)$", text)}
+        self.assertLessEqual(set(re.findall(r"\]\(#([^)]*)\)", text)), headings)
+
+
+class Names(unittest.TestCase):
+    def test_every_metric_that_is_named_exists(self) -> None:
+        found = 0
+        for path in [*MONITORING.rglob("*.yaml"), *MONITORING.rglob("*.json"), *MONITORING.rglob("*.yml")]:
+            # What is recorded has names of its own, with colons.
+            text = re.sub(r"\bjob:[a-z0-9_:]+", "", path.read_text())
+            for name in METRIC.findall(text):
+                found += 1
+                self.assertTrue({name, SUFFIX.sub("", name)} & declared(), f"{path.name}: {name}")
+        self.assertGreater(found, 100)
+
+    def test_what_is_recorded_is_what_is_used(self) -> None:
+        recorded = {rule["record"] for group in load("rules.yaml")["groups"] for rule in group["rules"]}
+        used = re.findall(r"\bjob:[a-z0-9_:]+", (MONITORING / "alerts.yaml").read_text())
+        self.assertLessEqual(set(used), recorded)
+
+
+class Panels(unittest.TestCase):
+    def test_the_dashboard_is_what_its_script_writes(self) -> None:
+        subprocess.run([sys.executable, MONITORING / "make_dashboard.py", "--check"], check=True)
+
+    def test_grafana_understands_every_panel(self) -> None:
+        written = json.loads((MONITORING / "dashboard.json").read_text())
+        understood = json.loads(json.dumps(Dashboard.from_json(written), cls=JSONEncoder))
+        for before, after in zip(written["panels"], understood["panels"], strict=True):
+            for key in ("type", "title", "gridPos"):
+                self.assertEqual(before[key], after[key])
+            expressions = [target["expr"] for target in before.get("targets", [])]
+            self.assertEqual(expressions, [target["expr"] for target in after.get("targets") or []])
+
+    def test_panels_do_not_overlap(self) -> None:
+        taken = set()
+        for panel in json.loads((MONITORING / "dashboard.json").read_text())["panels"]:
+            place = panel["gridPos"]
+            cells = {(x, y) for x in range(place["x"], place["x"] + place["w"]) for y in range(place["y"], place["y"] + place["h"])}
+            self.assertFalse(cells & taken, panel["title"])
+            self.assertLessEqual(place["x"] + place["w"], 24)
+            taken |= cells
+
+
+class Compose(unittest.TestCase):
+    def test_what_is_mounted_exists(self) -> None:
+        for service in load("compose.yaml")["services"].values():
+            for volume in service.get("volumes", []):
+                self.assertTrue((MONITORING / volume.split(":")[0]).exists(), volume)
+            for port in service["ports"]:
+                self.assertTrue(port.startswith("127.0.0.1:"), port)
+
+
+if __name__ == "__main__":
+    unittest.main()
