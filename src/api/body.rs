@@ -106,8 +106,7 @@ impl Purpose<'_> {
         if announced.is_some_and(|length| length as u64 > self.app.memory.left()) {
             return Err(self.pipeline.out_of_memory().into());
         }
-        Coding::of(headers)
-            .map_err(|name| ApiError::UnsupportedMediaType(format!("content-encoding: {name}")))
+        Coding::of(headers).map_err(ApiError::UnsupportedEncoding)
     }
 
     /// The whole body; each chunk is charged before it is kept.

@@ -41,6 +41,9 @@ pub enum ApiError {
     /// A content type that is not taken.
     #[error("`{0}` is not taken; send an image, `multipart/form-data` or `application/json`")]
     UnsupportedMediaType(String),
+    /// A compression that is not known.
+    #[error("the content encoding `{0}` is not taken; `gzip` and `deflate` are")]
+    UnsupportedEncoding(String),
     /// What every door may answer.
     #[error(transparent)]
     Request(#[from] RequestError),
@@ -110,7 +113,7 @@ impl ApiError {
             Self::PayloadTooLarge(_) => {
                 (StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large", "The body is too large")
             }
-            Self::UnsupportedMediaType(_) => (
+            Self::UnsupportedMediaType(_) | Self::UnsupportedEncoding(_) => (
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
                 "unsupported_media_type",
                 "The content type is not taken",
