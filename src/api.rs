@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 pub use axum::Router;
 
+use crate::history::History;
 use crate::telemetry::logs::LogLevel;
 use crate::telemetry::metrics::Metrics;
 use crate::vitals::Vitals;
@@ -15,6 +16,7 @@ pub mod document;
 pub mod error;
 mod inflate;
 pub mod listener;
+mod live;
 mod models;
 mod observe;
 mod page;
@@ -31,6 +33,8 @@ pub struct AdminState {
     pub vitals: Vitals,
     /// What is scraped.
     pub metrics: Arc<Metrics>,
+    /// The last minutes.
+    pub history: History,
     /// Changed by `PUT /log-level`.
     pub log_level: LogLevel,
 }

@@ -17,6 +17,7 @@ use crate::batching::Queue;
 use crate::config::Config;
 use crate::cpu_pool::CpuPool;
 use crate::grpc;
+use crate::history::History;
 use crate::inference::onnx::OnnxRuntime;
 use crate::loading::{self, LoadedModel, StartError};
 use crate::memory::MemoryBudget;
@@ -83,7 +84,9 @@ pub async fn run(config: Config, telemetry: Telemetry) -> Result<(), ServeError>
     let grpc = bind(config.grpc_listen, "grpc").await?;
     let vitals = Vitals::new(readiness.clone(), resources.pool.clone(), resources.memory.clone());
     gpu::watch(Arc::clone(&metrics));
-    let state = AdminState { vitals: vitals.clone(), metrics, log_level };
+    let history = History::default();
+    task::spawn(history.clone().write(vitals.clone(), Arc::clone(&metrics)));
+    let state = AdminState { vitals: vitals.clone(), metrics, history, log_level };
     let admin = Listening::start(admin, |_| api::admin::router(state));
 
     // A signal during the start ends it; there is nothing to drain.

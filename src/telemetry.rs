@@ -8,6 +8,7 @@ pub mod logs;
 pub mod metrics;
 mod metrics_macro;
 pub mod stages;
+pub mod totals;
 pub mod traces;
 
 use logs::{LogFormat, LogLevel};

@@ -24,6 +24,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("serving", &["batching", "inference", "memory", "pipeline", "readiness", "telemetry"]),
     ("grpc", &["api", "batching", "memory", "pipeline", "protocol", "serving", "telemetry"]),
     ("protocol", &["inference", "memory", "model", "pipeline", "ranking", "serving", "telemetry"]),
+    ("history", &["telemetry", "vitals"]),
     ("vitals", &["batching", "cpu_pool", "memory", "readiness", "telemetry"]),
 ];
 

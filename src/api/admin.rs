@@ -1,4 +1,4 @@
-//! The admin listener: probes, metrics, the log's level.
+//! The admin listener: probes, metrics, the live view, the log's level.
 
 use axum::extract::State;
 use axum::extract::rejection::StringRejection;
@@ -12,12 +12,15 @@ use serde_json::json;
 use super::AdminState;
 use super::error::ApiError;
 use super::observe::{Door, Observer};
-use super::router;
+use super::{live as live_view, router};
 use crate::vitals::{Unready, Workers};
 
 /// Everything that the public listener does not expose.
 pub fn router(state: AdminState) -> Router {
     let routes = Router::new()
+        .route("/", get(live_view::page))
+        .route("/assets/{name}", get(live_view::assets))
+        .route("/history", get(live_view::history))
         .route("/live", get(live))
         .route("/ready", get(ready))
         .route("/metrics", get(metrics))

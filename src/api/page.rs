@@ -28,46 +28,48 @@ const SECURITY: [(HeaderName, &str); 6] = [
     (HeaderName::from_static("permissions-policy"), "camera=(), geolocation=(), microphone=()"),
 ];
 
-/// A file of the page.
-struct Asset {
+/// A file of a page.
+pub(super) struct Asset {
     name: &'static str,
     kind: &'static str,
     content: &'static str,
     tag: HeaderValue,
 }
 
-macro_rules! asset {
+/// A file of `src/web/` with its content type.
+macro_rules! web_file {
     ($name:literal, $kind:literal) => {
-        Asset::new($name, $kind, include_str!(concat!("../web/", $name)))
+        $crate::api::page::Asset::new($name, $kind, include_str!(concat!("../web/", $name)))
     };
 }
+pub(super) use web_file;
 
 static ASSETS: LazyLock<[Asset; 13]> = LazyLock::new(|| {
     [
-        asset!("index.html", "text/html; charset=utf-8"),
-        asset!("base.css", "text/css; charset=utf-8"),
-        asset!("page.css", "text/css; charset=utf-8"),
-        asset!("page.js", "text/javascript; charset=utf-8"),
-        asset!("card.js", "text/javascript; charset=utf-8"),
-        asset!("service.js", "text/javascript; charset=utf-8"),
-        asset!("words.js", "text/javascript; charset=utf-8"),
-        asset!("dom.js", "text/javascript; charset=utf-8"),
-        asset!("docs.html", "text/html; charset=utf-8"),
-        asset!("docs.css", "text/css; charset=utf-8"),
-        asset!("docs.js", "text/javascript; charset=utf-8"),
-        asset!("schema.js", "text/javascript; charset=utf-8"),
-        asset!("icon.svg", "image/svg+xml"),
+        web_file!("index.html", "text/html; charset=utf-8"),
+        web_file!("base.css", "text/css; charset=utf-8"),
+        web_file!("page.css", "text/css; charset=utf-8"),
+        web_file!("page.js", "text/javascript; charset=utf-8"),
+        web_file!("card.js", "text/javascript; charset=utf-8"),
+        web_file!("service.js", "text/javascript; charset=utf-8"),
+        web_file!("words.js", "text/javascript; charset=utf-8"),
+        web_file!("dom.js", "text/javascript; charset=utf-8"),
+        web_file!("docs.html", "text/html; charset=utf-8"),
+        web_file!("docs.css", "text/css; charset=utf-8"),
+        web_file!("docs.js", "text/javascript; charset=utf-8"),
+        web_file!("schema.js", "text/javascript; charset=utf-8"),
+        web_file!("icon.svg", "image/svg+xml"),
     ]
 });
 
 /// `GET /`
 pub(super) async fn page(headers: HeaderMap) -> Result<Response, ApiError> {
-    find("index.html").map(|asset| asset.answer(&headers))
+    find(&*ASSETS, "index.html").map(|asset| asset.answer(&headers))
 }
 
 /// `GET /docs`
 pub(super) async fn docs(headers: HeaderMap) -> Result<Response, ApiError> {
-    find("docs.html").map(|asset| asset.answer(&headers))
+    find(&*ASSETS, "docs.html").map(|asset| asset.answer(&headers))
 }
 
 /// `GET /assets/{name}`
@@ -75,22 +77,23 @@ pub(super) async fn asset(
     Path(name): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    find(&name).map(|asset| asset.answer(&headers))
+    find(&*ASSETS, &name).map(|asset| asset.answer(&headers))
 }
 
-fn find(name: &str) -> Result<&'static Asset, ApiError> {
-    let found = ASSETS.iter().find(|asset| asset.name == name);
+/// One of the files that a page is made of.
+pub(super) fn find<'a>(assets: &'a [Asset], name: &str) -> Result<&'a Asset, ApiError> {
+    let found = assets.iter().find(|asset| asset.name == name);
     found.ok_or_else(|| ApiError::NotFound(format!("/assets/{name}")))
 }
 
 impl Asset {
-    fn new(name: &'static str, kind: &'static str, content: &'static str) -> Self {
+    pub(super) fn new(name: &'static str, kind: &'static str, content: &'static str) -> Self {
         Self { name, kind, content, tag: tag(content) }
     }
 
     /// A browser keeps the file and asks each time whether it has changed, so that a page and its
     /// scripts are never of two versions.
-    fn answer(&self, headers: &HeaderMap) -> Response {
+    pub(super) fn answer(&self, headers: &HeaderMap) -> Response {
         let mut response = if self.is_known_to(headers) {
             StatusCode::NOT_MODIFIED.into_response()
         } else {

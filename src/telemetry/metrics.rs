@@ -11,13 +11,13 @@ use super::metrics_macro::metrics;
 
 /// From a GPU's fraction of a millisecond to a client's patience; a factor of about 1.6 between
 /// neighbours, so that a CPU's 50 ms and a GPU's 1 ms are told apart equally well.
-const SECONDS: [f64; 25] = [
+pub const SECONDS: [f64; 25] = [
     0.0001, 0.000_25, 0.0005, 0.001, 0.0016, 0.0025, 0.004, 0.0063, 0.01, 0.016, 0.025, 0.04,
     0.063, 0.1, 0.16, 0.25, 0.4, 0.63, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0,
 ];
 
 /// Powers of two: the sizes to which batches are padded.
-const IMAGES: [f64; 9] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0];
+pub const IMAGES: [f64; 9] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0];
 
 metrics! {
     /// The metrics of one process.

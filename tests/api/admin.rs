@@ -9,6 +9,7 @@ use axum::http::{Request, StatusCode};
 use http_body_util::BodyExt as _;
 use resnet_serve::api::{AdminState, admin};
 use resnet_serve::cpu_pool::CpuPool;
+use resnet_serve::history::History;
 use resnet_serve::memory::MemoryBudget;
 use resnet_serve::readiness::{Readiness, State};
 use resnet_serve::telemetry::logs::{self, LogFormat};
@@ -22,6 +23,7 @@ fn listener() -> (Router, Readiness) {
     let state = AdminState {
         vitals: Vitals::new(readiness.clone(), pool, MemoryBudget::new(1 << 20)),
         metrics: Arc::new(Metrics::new()),
+        history: History::default(),
         log_level: logs::start(LogFormat::Text),
     };
     (admin::router(state), readiness)

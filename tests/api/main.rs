@@ -7,6 +7,7 @@ mod bad_input;
 mod compression;
 mod failures;
 mod grpc;
+mod live;
 mod load;
 mod metrics;
 mod page;

@@ -17,6 +17,7 @@ use resnet_serve::batching::worker::Worker;
 use resnet_serve::batching::{self, BatchSizes, Executor, Gathering, Queue};
 use resnet_serve::cpu_pool::CpuPool;
 use resnet_serve::grpc;
+use resnet_serve::history::History;
 use resnet_serve::inference::fake::{FakeControl, FakeEngine, FakeFactory};
 use resnet_serve::inference::provider::Provider;
 use resnet_serve::inference::{BatchTensor, TensorNames};
@@ -77,6 +78,7 @@ pub(crate) struct Service {
     pub(crate) readiness: Readiness,
     pub(crate) pool: CpuPool,
     pub(crate) memory: MemoryBudget,
+    pub(crate) history: History,
 }
 
 /// What a test may want to be otherwise.
@@ -169,7 +171,20 @@ impl Service {
         let router = router::public(Arc::clone(&app));
         let stop = CancellationToken::new();
         let grpc = grpc::router(app, stop.clone());
-        Self { router, grpc, stop, engine, metrics, queue, vitals, readiness, pool, memory }
+        let history = History::default();
+        Self {
+            router,
+            grpc,
+            stop,
+            engine,
+            metrics,
+            queue,
+            vitals,
+            readiness,
+            pool,
+            memory,
+            history,
+        }
     }
 
     /// What the admin listener answers to a probe or a scrape.
@@ -177,6 +192,7 @@ impl Service {
         let state = AdminState {
             vitals: self.vitals.clone(),
             metrics: Arc::clone(&self.metrics),
+            history: self.history.clone(),
             log_level: logs::start(LogFormat::Text),
         };
         let request = Request::get(path).body(Body::empty()).unwrap();
