@@ -123,7 +123,7 @@ export class Bars {
       ];
     });
     this.plot.replaceChildren(...grid(1, (value) => `${Math.round(100 * value)} %`), ...bars);
-    this.legend.textContent = `${total} batches`;
+    this.legend.textContent = total === 1 ? "1 batch" : `${total} batches`;
     const told = counts.map((count, index) => `${this.labels[index]}: ${Math.round(100 * share(count))} %`);
     this.plot.setAttribute("aria-label", `${this.title}: ${told.join(", ")}`);
   }

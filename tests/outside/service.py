@@ -35,6 +35,7 @@ class Service:
         if self.process.poll() is not None:
             raise AssertionError(f"the service did not start: {self.lines}")
         self.url = f"http://{addresses['public']}/"
+        self.admin = f"http://{addresses['admin']}/"
 
     def read(self, ready: threading.Event) -> None:
         for text in self.process.stderr:

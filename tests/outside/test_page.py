@@ -7,6 +7,7 @@ Where no Chromium is there and none can be installed it says so and ends well.
 
 import base64
 import json
+import re
 import subprocess
 import sys
 import tempfile
@@ -287,6 +288,41 @@ class Documentation(Browser):
             page = self.read(color_scheme=scheme, viewport=size)
             for summary in page.locator("summary").all():
                 summary.click()
+            self.assert_accessible(page, scheme)
+            self.assertLessEqual(page.evaluate("document.documentElement.scrollWidth"), size["width"])
+
+
+class Live(Browser):
+    """The admin listener's view of the last minutes."""
+
+    def look(self, **options) -> Page:
+        page = self.open(**options)
+        page.goto(self.service.admin)
+        expect(page.get_by_role("status")).to_have_text("ready")
+        return page
+
+    def test_it_shows_what_has_just_been_served(self) -> None:
+        page = self.look()
+        batches = page.get_by_role("img", name="Images in a batch")
+        expect(batches).to_have_attribute("aria-label", re.compile(r"1: 0 %"))
+        page.request.post(f"{self.service.url}classify", data=self.picture().read_bytes())
+        expect(batches).to_have_attribute("aria-label", re.compile(r"1: 100 %"))
+        expect(page.get_by_text("1 batch", exact=True)).to_be_visible()
+        expect(page.get_by_text("cifar10-resnet20 version 1, float32 on cpu")).to_be_visible()
+        expect(page.get_by_role("img", name="Latency of requests")).to_be_visible()
+
+    def test_a_process_that_is_gone_is_not_taken_for_an_idle_one(self) -> None:
+        page = self.look()
+        self.expected = {"Failed to load resource"}
+        page.route("**/history?*", lambda route: route.abort())
+        expect(page.get_by_role("alert")).to_contain_text("The process does not answer")
+        page.unroute("**/history?*")
+        expect(page.get_by_role("alert")).to_be_hidden()
+
+    def test_it_is_accessible_and_fits_a_phone(self) -> None:
+        for scheme, size in (("light", DESKTOP), ("dark", PHONE)):
+            page = self.look(color_scheme=scheme, viewport=size)
+            expect(page.get_by_role("img", name="Saturation")).to_be_visible()
             self.assert_accessible(page, scheme)
             self.assertLessEqual(page.evaluate("document.documentElement.scrollWidth"), size["width"])
 
