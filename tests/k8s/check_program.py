@@ -3,8 +3,12 @@
 import re
 import unittest
 
+import yaml
+
 import program
 from kustomizations import K8S, build, container, containers, deployments, environment, everything, of_kind, one, pod
+
+MONITORING = K8S.parent / "monitoring"
 
 
 class Named(unittest.TestCase):
@@ -43,6 +47,14 @@ class Named(unittest.TestCase):
         self.assertEqual((target, endpoint["path"]), ("admin", "/metrics"))
         self.assertEqual(found[0]["metadata"]["labels"][monitor["jobLabel"]], "resnet-serve")
         self.assertIn("/metrics", program.admin_paths())
+
+    def test_rules_and_dashboard_are_those_of_the_folder_monitoring(self) -> None:
+        documents = build("overlays/cpu", ("monitoring",))
+        written = [yaml.safe_load((MONITORING / name).read_text())["groups"] for name in ("rules.yaml", "alerts.yaml")]
+        self.assertEqual(one(documents, "PrometheusRule")["spec"]["groups"], written[0] + written[1])
+        dashboard = one(documents, "ConfigMap")
+        self.assertEqual(dashboard["metadata"]["labels"]["grafana_dashboard"], "1")
+        self.assertEqual(dashboard["data"]["resnet-serve.json"], (MONITORING / "dashboard.json").read_text())
 
     def test_kserves_pods_are_scraped_under_the_same_name(self) -> None:
         documents = build("kserve")

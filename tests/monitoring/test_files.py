@@ -43,6 +43,9 @@ class Rules(unittest.TestCase):
         promtool("check", "rules", "--lint-fatal", "rules.yaml", "alerts.yaml")
         promtool("check", "config", "prometheus.yml")
 
+    def test_the_operators_rules_are_what_their_script_writes(self) -> None:
+        subprocess.run([sys.executable, MONITORING / "make_prometheusrule.py", "--check"], check=True)
+
     def test_alerts_fire_and_stay_quiet_when_they_should(self) -> None:
         promtool("test", "rules", *TESTS)
 
