@@ -281,9 +281,9 @@ impl Pipeline {
         fate: &mut Fate<'_>,
     ) -> Result<Prepared, ClassifyError> {
         let decoding = request.times.begin(Stage::Decode);
+        let peak = self.peak_bytes(&image, &header)?;
         let core = request.lane.core().await;
         fate.at = Some(Abandonment::Decode);
-        let peak = self.transform.peak_bytes(image.bytes.len(), &header);
         let charge = self.resources.memory.charge(peak).ok_or_else(|| self.out_of_memory())?;
         let transform = self.transform;
         let started = Instant::now();
@@ -295,6 +295,17 @@ impl Pipeline {
         let prepared = decoded.unwrap_or_else(broken)?;
         self.resources.metrics.observe_stage(Stage::Decode, decoding.elapsed());
         Ok(prepared)
+    }
+
+    /// What decoding takes beside the image itself. Where that is never there, waiting does not help.
+    fn peak_bytes(&self, image: &Encoded, header: &ImageHeader) -> Result<u64, ImageError> {
+        let peak = self.transform.peak_bytes(image.bytes.len(), header);
+        let (needed, budget) = (image.charge.bytes() + peak, self.resources.memory.limit());
+        if needed > budget {
+            let (width, height) = (header.width(), header.height());
+            return Err(ImageError::TooLargeForMemory { width, height, needed, budget });
+        }
+        Ok(peak)
     }
 }
 

@@ -203,9 +203,9 @@ fn request_kind(error: &RequestError) -> Kind {
 
 fn classify_kind(error: &ClassifyError) -> Kind {
     match error {
-        ClassifyError::Image(ImageError::TooLarge { .. }) => {
-            (StatusCode::UNPROCESSABLE_ENTITY, "image_too_large", "The image has too many pixels")
-        }
+        ClassifyError::Image(
+            ImageError::TooLarge { .. } | ImageError::TooLargeForMemory { .. },
+        ) => (StatusCode::UNPROCESSABLE_ENTITY, "image_too_large", "The image has too many pixels"),
         ClassifyError::Image(_) => {
             (StatusCode::UNPROCESSABLE_ENTITY, "undecodable_image", "The image cannot be decoded")
         }

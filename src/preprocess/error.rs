@@ -15,6 +15,20 @@ pub enum ImageError {
         /// The limit that was passed to [`ImageHeader::parse`](super::ImageHeader::parse).
         max_pixels: u64,
     },
+    /// Its pixels would take more memory than there is for all requests together; nothing was decoded.
+    #[error(
+        "decoding the picture of {width}x{height} pixels takes `{needed}` bytes, and the memory budget is `{budget}`"
+    )]
+    TooLargeForMemory {
+        /// Pixels in a row.
+        width: u32,
+        /// Pixels in a column.
+        height: u32,
+        /// Bytes that it takes at its peak.
+        needed: u64,
+        /// Bytes of the whole budget.
+        budget: u64,
+    },
     /// Not a picture, one that is broken, or one of a kind that is not supported.
     #[error("{reason}")]
     Undecodable {

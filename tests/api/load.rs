@@ -193,11 +193,23 @@ async fn saturation_counts_what_was_refused() {
 
 #[tokio::test]
 async fn a_spent_memory_budget_answers_503_before_anything_is_decoded() {
-    let service = Service::with(Settings { memory: 200, ..Settings::default() });
+    let service = Service::start();
+    let held = service.memory.charge(service.memory.left() - 200);
     let answer = service.classify("", "", png([1, 2, 3])).await;
     assert_refused(&answer, "overloaded");
     assert!(service.engine.batches().is_empty());
     assert!(service.metrics.render().contains(r#"rejections_total{reason="memory"} 1"#));
+    drop(held);
+    assert_eq!(service.classify("", "", png(GREEN)).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_picture_that_no_waiting_would_make_room_for_is_called_too_large() {
+    let service = Service::with(Settings { memory: 200, ..Settings::default() });
+    let answer = service.classify("", "", png([1, 2, 3])).await;
+    assert!(answer.problem(422, "image_too_large").contains("the memory budget is `200`"));
+    assert!(answer.headers.get("retry-after").is_none());
+    assert!(service.engine.batches().is_empty());
 }
 
 #[tokio::test]

@@ -8,11 +8,13 @@ Where no Chromium is there and none can be installed it says so and ends well.
 import base64
 import json
 import re
+import socket
 import subprocess
 import sys
 import tempfile
 import unittest
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import browser
 from axe_playwright_python.sync_playwright import Axe
@@ -351,20 +353,21 @@ class Untrained(Browser):
 class Small(Browser):
     """A service that soon has enough."""
 
-    flags = ["--max-body=2KiB", "--memory-budget=2KiB"]
+    flags = ["--max-body=1MiB", "--memory-budget=1MiB"]
 
     def test_a_file_that_is_too_large_is_called_that(self) -> None:
         page = self.open()
         self.expected = {"413"}
         large = self.folder / "large.png"
-        large.write_bytes(self.picture().read_bytes() + b"\0" * 4000)
+        large.write_bytes(self.picture().read_bytes() + bytes(1 << 20))
         self.choose(page, large)
-        expect(self.card(page, "large.png").get_by_text("This file is too large (4.", exact=False)).to_be_visible()
+        expect(self.card(page, "large.png").get_by_text("This file is too large (1.", exact=False)).to_be_visible()
 
     def test_while_the_service_is_busy_the_picture_waits_and_says_so(self) -> None:
         page = self.open()
         page.clock.install()
         self.expected = {"503"}
+        self.spend_the_memory()
         self.choose(page, self.picture())
         card = self.card(page, "sky.png")
         for _ in range(3):
@@ -373,6 +376,12 @@ class Small(Browser):
             page.clock.run_for(5000)
         expect(card.get_by_role("button", name="Try again")).to_be_visible()
         expect(card.get_by_text("It asks to be left alone for a moment.")).to_be_visible()
+
+    def spend_the_memory(self) -> None:
+        """Sends all of a large body but its end."""
+        address = urlsplit(self.service.url)
+        client = self.enterContext(socket.create_connection((address.hostname, address.port)))
+        client.sendall(b"POST /classify HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1040000\r\n\r\n" + bytes(1039999))
 
 
 class Gone(Browser):
