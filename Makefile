@@ -5,6 +5,8 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 BINARY := target/release/resnet-serve
 ARGS ?=
+# With the examples, because their dependencies are the tests': nothing is compiled twice with other features.
+DEBUG_BUILD := cargo build --locked --bins --examples
 
 .PHONY: help serve test test-clients test-web test-api test-monitoring lint build runtime image test-image test-limits test-k8s test-rollout capacity overload clean tools
 
@@ -23,20 +25,20 @@ test: tools runtime ## all tests
 	@if cargo nextest --version >/dev/null 2>&1; then cargo nextest run --locked --no-fail-fast; else cargo test --locked --no-fail-fast; fi
 
 test-clients: tools runtime ## unmodified clients of the Open Inference Protocol against the real binary
-	@cargo build --locked
+	@$(DEBUG_BUILD)
 	@python3 scripts/in_venv.py tests/clients/requirements.txt tests/clients/test_clients.py
 
 test-web: tools runtime ## the page, in a real Chromium against the real binary
-	@cargo build --locked
+	@$(DEBUG_BUILD)
 	@python3 scripts/in_venv.py tests/outside/requirements.txt tests/outside/test_page.py
 
 test-api: tools runtime ## what openapi.yaml says, against the real binary
-	@cargo build --locked
+	@$(DEBUG_BUILD)
 	@python3 scripts/in_venv.py tests/outside/requirements.txt tests/outside/test_contract.py
 
 test-monitoring: tools runtime ## rules, dashboard and traces against the real binary, a real Prometheus and a receiver of spans
 	@command -v promtool >/dev/null || { echo "skipped: promtool is not installed (Debian: apt-get install prometheus)"; exit 0; }; \
-		cargo build --locked && for test in files traces live; do \
+		$(DEBUG_BUILD) && for test in files traces live; do \
 		python3 scripts/in_venv.py tests/monitoring/requirements.txt tests/monitoring/test_$$test.py || exit 1; done
 
 lint: tools ## formatting and clippy; warnings are errors

@@ -64,11 +64,11 @@ pub struct ServeFlags {
     )]
     grpc_listen: SocketAddr,
 
-    /// Sessions that run side by side [default: one a core on the CPU, 1 on a GPU]
+    /// Sessions that run side by side [default: one for every four cores on the CPU, 1 on a GPU]
     #[arg(long, env = "RESNET_SERVE_SESSIONS", value_name = "N")]
     sessions: Option<NonZeroUsize>,
 
-    /// Images in a batch, at most [default: 4 on the CPU, 32 on a GPU]
+    /// Images in a batch, at most [default: 4 a thread on the CPU, 32 on a GPU]
     #[arg(long, env = "RESNET_SERVE_MAX_BATCH", value_name = "N")]
     max_batch: Option<NonZeroUsize>,
 
