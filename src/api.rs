@@ -5,6 +5,7 @@ use std::sync::Arc;
 pub use axum::Router;
 
 use crate::history::History;
+use crate::reloading::Reloads;
 use crate::telemetry::logs::LogLevel;
 use crate::telemetry::metrics::Metrics;
 use crate::vitals::Vitals;
@@ -37,4 +38,6 @@ pub struct AdminState {
     pub history: History,
     /// Changed by `PUT /log-level`.
     pub log_level: LogLevel,
+    /// Asked by `POST /models/reload`.
+    pub reloads: Reloads,
 }

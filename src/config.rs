@@ -1,11 +1,9 @@
 //! What was typed becomes what is checked, once.
 
 use std::env;
-use std::fmt::Display;
 use std::net::SocketAddr;
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::time::Duration;
 
 use bytesize::ByteSize;
@@ -15,8 +13,10 @@ use thiserror::Error;
 use crate::inference::provider::ProviderChoice;
 use crate::resources;
 use crate::telemetry::TelemetryConfig;
-use crate::telemetry::logs::LogFormat;
-use crate::telemetry::traces::{Endpoint, Protocol, Ratio, TraceConfig};
+
+mod telemetry;
+
+use telemetry::TelemetryFlags;
 
 /// The share of the memory limit that bodies and pixels may take; the rest is for the network.
 const MEMORY_SHARE: u64 = 3;
@@ -116,6 +116,17 @@ pub struct ServeFlags {
     #[arg(long, env = "RESNET_SERVE_MEMORY_BUDGET", value_name = "BYTES")]
     memory_budget: Option<ByteSize>,
 
+    /// Load a model anew when its folder changes, looking every INTERVAL [default: 2s]
+    #[arg(
+        long,
+        env = "RESNET_SERVE_WATCH",
+        value_name = "INTERVAL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "2s"
+    )]
+    watch: Option<humantime::Duration>,
+
     #[command(flatten)]
     telemetry: TelemetryFlags,
 
@@ -144,28 +155,6 @@ pub struct InferenceFlags {
     pub tensorrt_cache: Option<PathBuf>,
 }
 
-/// The flags that say how a service speaks of itself.
-#[derive(Args, Clone, Debug)]
-struct TelemetryFlags {
-    /// Form of the log lines
-    #[arg(long, env = "RESNET_SERVE_LOG_FORMAT", value_name = "FORMAT", default_value = "text")]
-    log_format: LogFormat,
-
-    /// Collector that takes traces by OTLP, as in `http://localhost:4317`; without it there are
-    /// none [env: `OTEL_EXPORTER_OTLP_ENDPOINT` is read too]
-    #[arg(long, env = "RESNET_SERVE_OTLP_ENDPOINT", value_name = "URL")]
-    otlp_endpoint: Option<Endpoint>,
-
-    /// How the collector is spoken to [env: `OTEL_EXPORTER_OTLP_PROTOCOL` is read too]
-    /// [default: grpc]
-    #[arg(long, env = "RESNET_SERVE_OTLP_PROTOCOL", value_name = "PROTOCOL")]
-    otlp_protocol: Option<Protocol>,
-
-    /// Share of requests that are traced, of those whose caller does not say
-    #[arg(long, env = "RESNET_SERVE_TRACE_RATIO", value_name = "RATIO", default_value = "1")]
-    trace_ratio: Ratio,
-}
-
 /// The configuration of `serve`, checked.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -191,6 +180,8 @@ pub struct Config {
     pub max_pixels: u64,
     /// Bytes of bodies and pixels.
     pub memory_budget: u64,
+    /// How often to look whether a model's folder has changed, where that is wanted.
+    pub watch: Option<Duration>,
     /// Whether somebody has asked for just that.
     pub memory_budget_is_fixed: bool,
     /// How it speaks of itself.
@@ -258,6 +249,7 @@ impl ServeFlags {
             max_body: usize::try_from(self.max_body.as_u64()).unwrap_or(usize::MAX),
             max_pixels: self.max_pixels.get(),
             memory_budget: budget,
+            watch: self.watch.map(Into::into),
             memory_budget_is_fixed: self.memory_budget.is_some(),
             telemetry,
         })
@@ -283,6 +275,9 @@ impl ServeFlags {
         if budget < self.max_body.as_u64() {
             mistakes.push(format!("--memory-budget, `{budget}`, is less than one --max-body"));
         }
+        if self.watch.is_some_and(|interval| interval.is_zero()) {
+            mistakes.push("--watch must be above 0".to_owned());
+        }
         if self.request_timeout.is_zero() {
             mistakes.push("--request-timeout must be above 0".to_owned());
         }
@@ -292,30 +287,6 @@ impl ServeFlags {
         }
         mistakes
     }
-}
-
-impl TelemetryFlags {
-    /// Fills in what the variables that OpenTelemetry defines say; flags go before.
-    fn check(self, standard: impl Fn(&str) -> Option<String>) -> Result<TelemetryConfig, String> {
-        const ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
-        const PROTOCOL: &str = "OTEL_EXPORTER_OTLP_PROTOCOL";
-        let Some(endpoint) = or_parse(self.otlp_endpoint, (ENDPOINT, &standard))? else {
-            return Ok(TelemetryConfig { log_format: self.log_format, traces: None });
-        };
-        let protocol = or_parse(self.otlp_protocol, (PROTOCOL, &standard))?;
-        let protocol = protocol.unwrap_or(Protocol::Grpc);
-        let traces = Some(TraceConfig { endpoint, protocol, ratio: self.trace_ratio });
-        Ok(TelemetryConfig { log_format: self.log_format, traces })
-    }
-}
-
-/// What a flag says, or else a variable.
-fn or_parse<T: FromStr<Err: Display>>(
-    flag: Option<T>,
-    (name, variable): (&str, impl Fn(&str) -> Option<String>),
-) -> Result<Option<T>, String> {
-    let parse = |text: String| text.parse().map_err(|cause| format!("{name}, `{text}`: {cause}"));
-    flag.map_or_else(|| variable(name).map(parse).transpose(), |value| Ok(Some(value)))
 }
 
 impl From<InferenceFlags> for InferenceConfig {
@@ -378,6 +349,14 @@ mod tests {
         ])
         .unwrap_err();
         assert_eq!(error.to_string().lines().count(), 6, "{error}");
+    }
+
+    #[test]
+    fn folders_are_watched_where_that_is_asked_for() {
+        let watch = |arguments: &[&str]| check(arguments).unwrap().watch;
+        assert_eq!(watch(&[]), None);
+        assert_eq!(watch(&["--watch"]), Some(Duration::from_secs(2)));
+        assert_eq!(watch(&["--watch=50ms"]), Some(Duration::from_millis(50)));
     }
 
     #[test]

@@ -22,6 +22,7 @@ pub mod protocol;
 pub mod quiet;
 pub mod ranking;
 pub mod readiness;
+pub mod reloading;
 pub mod resources;
 pub mod selftest;
 pub mod service;

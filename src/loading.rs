@@ -129,9 +129,16 @@ pub fn load(
         engines.push(factory.engine()?);
     }
     let provider = factory.provider;
-    let workers = start_workers(engines, factory, (&collector, &resources.metrics), known.as_ref());
-    // Those that are warm already would wait for ever for what is not going to be served.
-    let workers = workers.inspect_err(|_| queue.close())?;
+    let (workers, ready) =
+        start_workers(engines, factory, (&collector, &resources.metrics), known.as_ref());
+    if let Err(cause) = ready {
+        // Those that are warm already would wait for ever for what is not going to be served.
+        queue.close();
+        for worker in workers {
+            drop(worker.join());
+        }
+        return Err(cause);
+    }
     let loaded = LoadedModel {
         pipeline: Pipeline::new(model, queue, resources.clone()),
         tensors,
@@ -249,13 +256,13 @@ fn executor(engine: OnnxEngine, manifest: &Manifest) -> Executor {
     Executor::new(Box::new(engine), packing, BatchTensor::zeros(&manifest.input, 1))
 }
 
-/// Starts a thread for each engine and waits until all are warm.
+/// Starts a thread for each engine and waits until all are warm, or one says that it will not be.
 fn start_workers(
     engines: Vec<OnnxEngine>,
     factory: SessionFactory,
     (collector, metrics): (&Collector, &Arc<Metrics>),
     known: Option<&Arc<Known>>,
-) -> Result<Vec<JoinHandle<()>>, StartError> {
+) -> (Vec<JoinHandle<()>>, Result<(), StartError>) {
     let model = Arc::clone(&factory.model);
     let factory: Arc<dyn EngineFactory> = Arc::new(factory);
     let (report, reports) = mpsc::channel();
@@ -270,7 +277,7 @@ fn start_workers(
         let (report, known, model) = (report.clone(), known.cloned(), Arc::clone(&model));
         let handle = Handle::current();
         let thread = thread::Builder::new().name(format!("worker-{index}"));
-        workers.push(thread.spawn(move || {
+        let work = move || {
             // So that the worker reads the runtime's clock, which tests can hold.
             let _entered = handle.enter();
             let checked = prepare(&mut worker, &model, known.as_deref());
@@ -281,11 +288,14 @@ fn start_workers(
             if runs {
                 worker.run();
             }
-        })?);
+        };
+        match thread.spawn(work) {
+            Ok(worker) => workers.push(worker),
+            Err(cause) => return (workers, Err(cause.into())),
+        }
     }
     drop(report);
-    reports.iter().collect::<Result<Vec<()>, _>>()?;
-    Ok(workers)
+    (workers, reports.iter().collect())
 }
 
 /// What a worker has to get right before its first request.

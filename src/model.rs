@@ -64,9 +64,7 @@ impl Model {
     pub fn load(path: &Path) -> Result<Self, ModelError> {
         let folder = resolve(path)?;
         let error = |mistakes| ModelError { path: folder.clone(), mistakes };
-        let text = fs::read_to_string(folder.join("model.toml"))
-            .map_err(|cause| error(vec![format!("`model.toml`: {cause}")]))?;
-        let manifest = Manifest::parse(&text).map_err(error)?;
+        let manifest = manifest(&folder)?;
         let graph = folder.join(&manifest.weights.file);
         let mut mistakes = Vec::new();
         keep(recipe::build_if_missing(&manifest.weights, &graph), &mut mistakes);
@@ -77,6 +75,19 @@ impl Model {
             _ => Err(error(mistakes)),
         }
     }
+}
+
+/// What a folder's `model.toml` says, without a look at the files that it names.
+///
+/// # Errors
+///
+/// All mistakes in it at once.
+pub fn manifest(path: &Path) -> Result<Manifest, ModelError> {
+    let folder = resolve(path)?;
+    let text = fs::read_to_string(folder.join("model.toml"));
+    let text = text.map_err(|cause| vec![format!("`model.toml`: {cause}")]);
+    let manifest = text.and_then(|text| Manifest::parse(&text));
+    manifest.map_err(|mistakes| ModelError { path: folder, mistakes })
 }
 
 /// The folder itself, or the one beside a file that holds its name, as `models/default` does.

@@ -325,6 +325,13 @@ fn decode_span(header: &ImageHeader) -> Span {
     )
 }
 
+impl Drop for Pipeline {
+    /// Nobody can send an image any more: the workers go home.
+    fn drop(&mut self) {
+        self.queue.close();
+    }
+}
+
 /// The encoded image is dropped here: from now on the pixels are all that is held.
 fn decode(
     transform: Transform,

@@ -2,7 +2,6 @@
 
 use std::io;
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -13,22 +12,28 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::{self, AdminState, Router, listener};
-use crate::batching::Queue;
 use crate::config::Config;
 use crate::cpu_pool::CpuPool;
 use crate::grpc;
 use crate::history::History;
-use crate::inference::onnx::OnnxRuntime;
-use crate::loading::{self, LoadedModel, StartError};
+use crate::loading::StartError;
 use crate::memory::MemoryBudget;
 use crate::pipeline::Resources;
 use crate::readiness::{Readiness, State};
+use crate::reloading;
 use crate::resources::{memory_limit, resident_memory};
-use crate::serving::{App, AppState, Limits, Models, ServedModel};
-use crate::shutdown::Signals;
+use crate::serving::{App, AppState, Limits, Models};
+use crate::shutdown::{self, Signals};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::{Telemetry, gpu};
 use crate::vitals::Vitals;
+
+mod loader;
+mod reload;
+mod watch;
+
+use loader::{Loader, Ready};
+use reload::{Crew, Place, Reloader};
 
 /// How long a scrape or probe that is under way at the end may take.
 const ADMIN_GRACE: Duration = Duration::from_secs(1);
@@ -55,11 +60,12 @@ pub enum ServeError {
     Signals(io::Error),
 }
 
-/// The models and what ends them.
+/// The models, and what it takes to load them anew.
 struct Loaded {
     models: Models,
-    queues: Vec<Queue>,
-    workers: Vec<JoinHandle<()>>,
+    crew: Crew,
+    loader: Loader,
+    places: Vec<Place>,
 }
 
 /// A listener that accepts until it is told to stop.
@@ -76,6 +82,7 @@ struct Listening {
 pub async fn run(config: Config, telemetry: Telemetry) -> Result<(), ServeError> {
     let Telemetry { log_level, metrics, traces } = telemetry;
     let mut signals = Signals::listen().map_err(ServeError::Signals)?;
+    let hangups = shutdown::hangups().map_err(ServeError::Signals)?;
     let resources = resources(&config, &metrics);
     announce(&config);
     let readiness = Readiness::starting();
@@ -86,11 +93,12 @@ pub async fn run(config: Config, telemetry: Telemetry) -> Result<(), ServeError>
     gpu::watch(Arc::clone(&metrics));
     let history = History::default();
     task::spawn(history.clone().write(vitals.clone(), Arc::clone(&metrics)));
-    let state = AdminState { vitals: vitals.clone(), metrics, history, log_level };
+    let (reloads, orders) = reloading::pair();
+    let state = AdminState { vitals: vitals.clone(), metrics, history, log_level, reloads };
     let admin = Listening::start(admin, |_| api::admin::router(state));
 
     // A signal during the start ends it; there is nothing to drain.
-    let Loaded { models, queues, workers } = tokio::select! {
+    let Loaded { models, crew, loader, places } = tokio::select! {
         loaded = load(&config, &resources) => loaded?,
         signal = signals.next() => {
             tracing::info!(signal, "stopped before the models were loaded");
@@ -104,15 +112,18 @@ pub async fn run(config: Config, telemetry: Telemetry) -> Result<(), ServeError>
         Listening::start(public, |_| api::router::public(app.clone())),
         Listening::start(grpc, |stop| grpc::router(app.clone(), stop)),
     ];
+    let reloader = Reloader { app: Arc::clone(&app), vitals, crew: crew.clone(), loader, places };
+    let reloader = task::spawn(reloader.run((orders, hangups), config.watch));
     readiness.advance(State::Ready);
     tracing::info!("ready");
 
     let signal = signals.next().await;
     readiness.advance(State::Draining);
+    reloader.abort();
     tracing::info!(signal, "draining");
     let drained = async {
         tokio::time::sleep(config.drain_delay).await;
-        let finish = finish(doors, queues, workers);
+        let finish = finish(doors, &app, &crew);
         if timeout(config.drain_timeout, finish).await.is_ok() {
             tracing::info!("drained");
         } else {
@@ -149,14 +160,10 @@ impl Listening {
 }
 
 /// The order matters: answers need workers, and a closed queue admits nothing.
-async fn finish<const DOORS: usize>(
-    doors: [Listening; DOORS],
-    queues: Vec<Queue>,
-    workers: Vec<JoinHandle<()>>,
-) {
+async fn finish<const DOORS: usize>(doors: [Listening; DOORS], app: &App, crew: &Crew) {
     join_all(doors.map(Listening::stop)).await;
-    queues.iter().for_each(Queue::close);
-    join(workers).await;
+    app.models.close();
+    crew.join().await;
 }
 
 fn app(models: Models, (config, resources): (&Config, &Resources), readiness: Readiness) -> App {
@@ -176,9 +183,9 @@ fn app(models: Models, (config, resources): (&Config, &Resources), readiness: Re
 /// As [`run`], addresses excepted.
 pub async fn check(config: Config, telemetry: &Telemetry) -> Result<(), ServeError> {
     let resources = resources(&config, &telemetry.metrics);
-    let Loaded { queues, workers, .. } = load(&config, &resources).await?;
-    queues.iter().for_each(Queue::close);
-    join(workers).await;
+    let Loaded { models, crew, .. } = load(&config, &resources).await?;
+    models.close();
+    crew.join().await;
     tracing::info!("everything is in order");
     Ok(())
 }
@@ -244,52 +251,15 @@ async fn load(config: &Config, resources: &Resources) -> Result<Loaded, ServeErr
 }
 
 fn load_all(config: &Config, resources: &Resources) -> Result<Loaded, ServeError> {
-    let runtime =
-        OnnxRuntime::load(config.inference.onnxruntime.as_deref()).map_err(StartError::from)?;
-    let mut served: Vec<ServedModel> = Vec::new();
-    let (mut queues, mut workers) = (Vec::new(), Vec::new());
-    for folder in &config.models {
-        let loaded = loading::load(&runtime, folder, (&config.inference, resources))?;
-        loaded.publish(&resources.metrics);
-        queues.push(loaded.pipeline.queue());
-        workers.extend(loaded.workers);
-        let model = ServedModel {
-            pipeline: loaded.pipeline,
-            tensors: loaded.tensors,
-            provider: loaded.provider,
-            onnxruntime: loaded.onnxruntime,
-            sessions: loaded.layout.sessions,
-        };
-        if served.iter().any(|other| other.name() == model.name()) {
-            return Err(ServeError::SameName(model.name().to_owned()));
-        }
+    let loader = Loader::new(config, resources)?;
+    let (crew, mut places, mut served) = (Crew::default(), Vec::new(), Vec::new());
+    for (ready, folder) in loader.load_all()?.into_iter().zip(&config.models) {
+        places.push(Place::of(&ready, folder.clone()));
+        let Ready { model, info, workers } = ready;
+        info.publish(&resources.metrics);
+        crew.add(workers);
         served.push(model);
     }
     let first = served.remove(0);
-    Ok(Loaded { models: Models::new(first, served), queues, workers })
-}
-
-impl LoadedModel {
-    fn publish(&self, metrics: &Metrics) {
-        let model = &self.pipeline.model;
-        let labels = [
-            model.manifest.name.as_str(),
-            &model.manifest.version,
-            &model.sha256,
-            &self.provider.to_string(),
-            model.manifest.input.element_type.as_str(),
-            &self.onnxruntime,
-        ];
-        metrics.model_info.with_label_values(&labels).set(1.0);
-        let provider = [labels[0], &self.asked.to_string(), &self.provider.to_string()];
-        let trained = f64::from(u8::from(model.manifest.trained));
-        metrics.model_trained.with_label_values(&labels[..1]).set(trained);
-        metrics.provider_info.with_label_values(&provider).set(1.0);
-    }
-}
-
-async fn join(workers: Vec<JoinHandle<()>>) {
-    let all =
-        task::spawn_blocking(move || workers.into_iter().for_each(|worker| drop(worker.join())));
-    let _ = all.await;
+    Ok(Loaded { models: Models::new(first, served), crew, loader, places })
 }

@@ -1,6 +1,5 @@
 //! What every door leads to: the models that are served, and what a request may cost.
 
-use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,8 +15,10 @@ use crate::readiness::{Readiness, State};
 use crate::telemetry::metrics::Metrics;
 
 mod error;
+mod models;
 
 pub use error::{RequestError, shown};
+pub use models::Models;
 
 /// What every handler sees. Clones are the same application.
 pub type App = Arc<AppState>;
@@ -59,12 +60,6 @@ pub struct ServedModel {
     pub sessions: NonZeroUsize,
 }
 
-/// The models by name.
-pub struct Models {
-    by_name: BTreeMap<String, Arc<ServedModel>>,
-    default: Arc<ServedModel>,
-}
-
 impl AppState {
     /// The model of that name, or the default one for no name.
     ///
@@ -72,7 +67,7 @@ impl AppState {
     ///
     /// When there is none of that name.
     pub fn model(&self, name: Option<&str>) -> Result<Arc<ServedModel>, RequestError> {
-        self.models.get(name).cloned().ok_or_else(|| RequestError::UnknownModel {
+        self.models.get(name).ok_or_else(|| RequestError::UnknownModel {
             asked: name.unwrap_or_default().to_owned(),
             served: self.models.iter().map(|model| model.name().to_owned()).collect(),
         })
@@ -110,41 +105,13 @@ impl AppState {
     /// Whether the process wants traffic and every model has a worker that works.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        self.models.iter().all(|model| self.serves(model))
+        self.models.iter().all(|model| self.serves(&model))
     }
 
     /// Whether the process wants traffic and the model has a worker that works.
     #[must_use]
     pub fn serves(&self, model: &ServedModel) -> bool {
         self.readiness.state() == State::Ready && model.pipeline.queue().load().workers > 0
-    }
-}
-
-impl Models {
-    /// The first model is the one for requests that name none.
-    #[must_use]
-    pub fn new(first: ServedModel, others: impl IntoIterator<Item = ServedModel>) -> Self {
-        let default = Arc::new(first);
-        let all = others.into_iter().map(Arc::new).chain([Arc::clone(&default)]);
-        let by_name = all.map(|model| (model.name().to_owned(), model)).collect();
-        Self { by_name, default }
-    }
-
-    /// The model of that name, or the default one for no name.
-    #[must_use]
-    pub fn get(&self, name: Option<&str>) -> Option<&Arc<ServedModel>> {
-        name.map_or(Some(&self.default), |name| self.by_name.get(name))
-    }
-
-    /// All models, in the order of their names.
-    pub fn iter(&self) -> impl Iterator<Item = &Arc<ServedModel>> {
-        self.by_name.values()
-    }
-
-    /// Whether requests that name no model get this one.
-    #[must_use]
-    pub fn is_default(&self, model: &Arc<ServedModel>) -> bool {
-        Arc::ptr_eq(&self.default, model)
     }
 }
 

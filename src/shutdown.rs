@@ -1,4 +1,4 @@
-//! The signals that end the process.
+//! The signals that end the process, and the one that has it read its files anew.
 
 use std::io;
 
@@ -28,5 +28,26 @@ impl Signals {
             _ = self.terminate.recv() => "SIGTERM",
             _ = self.interrupt.recv() => "SIGINT",
         }
+    }
+}
+
+/// SIGHUP, as often as it comes.
+pub struct Hangups(Signal);
+
+/// From now on SIGHUP no longer kills the process. Whoever has files to read anew calls this for
+/// a stream of their own; each stream gets every signal.
+///
+/// # Errors
+///
+/// When the system does not let it be handled.
+pub fn hangups() -> io::Result<Hangups> {
+    Ok(Hangups(signal(SignalKind::hangup())?))
+}
+
+impl Hangups {
+    /// Waits for the next one.
+    pub async fn next(&mut self) {
+        // The stream ends only with the runtime.
+        let _ = self.0.recv().await;
     }
 }

@@ -60,6 +60,13 @@ impl Vitals {
         self.models().push((model.to_owned(), queue));
     }
 
+    /// Watches another model's workers in the place of one's.
+    pub fn replace(&self, old: &str, (model, queue): (&str, Queue)) {
+        let mut models = self.models();
+        models.retain(|(name, _)| name != old);
+        models.push((model.to_owned(), queue));
+    }
+
     /// Every model's workers.
     #[must_use]
     pub fn workers(&self) -> Vec<Workers> {

@@ -17,6 +17,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("selftest", &["model", "preprocess"]),
     ("telemetry", &[]),
     ("readiness", &[]),
+    ("reloading", &[]),
     ("shutdown", &[]),
     ("resources", &[]),
     ("memory", &[]),

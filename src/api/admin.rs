@@ -1,18 +1,20 @@
-//! The admin listener: probes, metrics, the live view, the log's level.
+//! The admin listener: probes, metrics, the live view, the log's level, new models.
 
-use axum::extract::State;
-use axum::extract::rejection::StringRejection;
+use axum::extract::rejection::{QueryRejection, StringRejection};
+use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
-use axum::routing::{get, put};
+use axum::routing::{get, post, put};
 use axum::{Json, Router};
+use serde::Deserialize;
 use serde_json::json;
 
 use super::AdminState;
 use super::error::ApiError;
 use super::observe::{Door, Observer};
 use super::{live as live_view, router};
+use crate::reloading::ReloadError;
 use crate::vitals::{Unready, Workers};
 
 /// Everything that the public listener does not expose.
@@ -25,6 +27,7 @@ pub fn router(state: AdminState) -> Router {
         .route("/ready", get(ready))
         .route("/metrics", get(metrics))
         .route("/log-level", put(log_level))
+        .route("/models/reload", post(reload))
         .with_state(state.clone());
     router::finish(routes, Observer { metrics: state.metrics, door: Door::Admin })
 }
@@ -73,4 +76,26 @@ async fn log_level(
     admin.log_level.set(directives.trim()).map_err(invalid)?;
     tracing::warn!(level = directives.trim(), "the log level was changed");
     Ok(Json(json!({"log_level": directives.trim()})))
+}
+
+/// What a reload may be asked for.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Reload {
+    /// One model; without it all.
+    model: Option<String>,
+}
+
+/// Answers when the new models serve.
+async fn reload(
+    State(admin): State<AdminState>,
+    parameters: Result<Query<Reload>, QueryRejection>,
+) -> Result<impl IntoResponse, ApiError> {
+    let Query(Reload { model }) =
+        parameters.map_err(|cause| ApiError::InvalidRequest(cause.body_text()))?;
+    if let Some(Unready::State(state)) = admin.vitals.unready() {
+        return Err(ReloadError::NotServing(state.as_str()).into());
+    }
+    let models = admin.reloads.reload(model).await?;
+    Ok(Json(json!({"models": models})))
 }

@@ -13,6 +13,7 @@ use super::v2::ProtocolError;
 use crate::batching::Rejection;
 use crate::pipeline::ClassifyError;
 use crate::preprocess::ImageError;
+use crate::reloading::ReloadError;
 use crate::serving::{self, RequestError};
 use crate::telemetry::metrics::Reason;
 
@@ -53,6 +54,9 @@ pub enum ApiError {
     /// A client that did not send what it announced.
     #[error("the body ended early: {0}")]
     BodyIncomplete(String),
+    /// Models that serve as before.
+    #[error(transparent)]
+    Reload(#[from] ReloadError),
     /// A bug.
     #[error("an internal error")]
     Internal,
@@ -103,7 +107,7 @@ impl ApiError {
     fn kind(&self) -> Kind {
         match self {
             Self::InvalidRequest(_) | Self::BodyIncomplete(_) => INVALID_REQUEST,
-            Self::NotFound(_) => NOT_FOUND,
+            Self::NotFound(_) | Self::Reload(ReloadError::Unknown { .. }) => NOT_FOUND,
             Self::MethodNotAllowed(_) => {
                 (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "The method is not allowed")
             }
@@ -119,6 +123,14 @@ impl ApiError {
                 "The content type is not taken",
             ),
             Self::Request(error) => request_kind(error),
+            Self::Reload(ReloadError::NotServing(_)) => {
+                (StatusCode::SERVICE_UNAVAILABLE, "not_serving", "The service does not serve")
+            }
+            Self::Reload(ReloadError::Failed { .. }) => (
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "reload_failed",
+                "A model was not loaded; the old one serves",
+            ),
             Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal", "An internal error"),
         }
     }

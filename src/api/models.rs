@@ -53,7 +53,7 @@ struct ModelDescription {
 )]
 pub(super) async fn list(State(app): State<App>) -> Json<ModelList> {
     let describe =
-        |model| ModelDescription { default: app.models.is_default(model), ..describe(model) };
+        |model| ModelDescription { default: app.models.is_default(&model), ..describe(&model) };
     Json(ModelList { models: app.models.iter().map(describe).collect() })
 }
 

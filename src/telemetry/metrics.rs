@@ -54,6 +54,8 @@ metrics! {
         workers_configured: IntGauge = "resnet_serve_workers_configured",
         /// Attempts to build an engine anew after it failed for good.
         engine_rebuilds: IntCounter = "resnet_serve_engine_rebuilds_total",
+        /// Models loaded anew while they serve, by whether the new one took its place.
+        reloads: IntCounterVec = "resnet_serve_model_reloads_total" ["result"],
         /// Times that the batch limit was lowered because the device ran out of memory.
         batch_limit_lowered: IntCounter = "resnet_serve_batch_limit_lowered_total",
         /// Images that may be admitted and not yet answered, of all models together.
@@ -185,6 +187,16 @@ label! {
     }
 }
 
+label! {
+    /// What became of a model that was to be loaded anew.
+    Reload {
+        /// It took the old one's place.
+        Succeeded = "succeeded",
+        /// The old one serves as before.
+        Failed = "failed",
+    }
+}
+
 /// The instruments and the registry that renders them.
 pub struct Metrics {
     instruments: Instruments,
@@ -220,6 +232,9 @@ impl Metrics {
         for abandonment in Abandonment::ALL {
             instruments.abandoned.with_label_values(&[abandonment.as_str()]);
         }
+        for result in Reload::ALL {
+            instruments.reloads.with_label_values(&[result.as_str()]);
+        }
         Self { instruments, registry }
     }
 
@@ -236,6 +251,12 @@ impl Metrics {
     /// Counts spans of traced requests.
     pub fn count_spans(&self, outcome: SpanOutcome, spans: u64) {
         self.spans.with_label_values(&[outcome.as_str()]).inc_by(spans);
+    }
+
+    /// Counts a model that was loaded anew, or was to be.
+    pub fn count_reload(&self, succeeded: bool) {
+        let result = if succeeded { Reload::Succeeded } else { Reload::Failed };
+        self.reloads.with_label_values(&[result.as_str()]).inc();
     }
 
     /// Counts a refused request.

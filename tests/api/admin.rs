@@ -12,6 +12,7 @@ use resnet_serve::cpu_pool::CpuPool;
 use resnet_serve::history::History;
 use resnet_serve::memory::MemoryBudget;
 use resnet_serve::readiness::{Readiness, State};
+use resnet_serve::reloading;
 use resnet_serve::telemetry::logs::{self, LogFormat};
 use resnet_serve::telemetry::metrics::Metrics;
 use resnet_serve::vitals::Vitals;
@@ -25,6 +26,7 @@ fn listener() -> (Router, Readiness) {
         metrics: Arc::new(Metrics::new()),
         history: History::default(),
         log_level: logs::start(LogFormat::Text),
+        reloads: reloading::pair().0,
     };
     (admin::router(state), readiness)
 }

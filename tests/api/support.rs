@@ -26,6 +26,7 @@ use resnet_serve::model::{Label, Manifest, Model};
 use resnet_serve::pipeline::{Pipeline, Resources};
 use resnet_serve::preprocess::Packing;
 use resnet_serve::readiness::Readiness;
+use resnet_serve::reloading;
 use resnet_serve::serving::{AppState, Limits, Models, ServedModel};
 use resnet_serve::telemetry::logs::{self, LogFormat};
 use resnet_serve::telemetry::metrics::Metrics;
@@ -194,6 +195,7 @@ impl Service {
             metrics: Arc::clone(&self.metrics),
             history: self.history.clone(),
             log_level: logs::start(LogFormat::Text),
+            reloads: reloading::pair().0,
         };
         let request = Request::get(path).body(Body::empty()).unwrap();
         let answer = Answer::read(admin::router(state).oneshot(request).await.unwrap()).await;

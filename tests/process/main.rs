@@ -9,6 +9,7 @@ mod gpu;
 mod grpc;
 mod model_files;
 mod refused_starts;
+mod reloading;
 mod selftests;
 mod serving;
 mod support;

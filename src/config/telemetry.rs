@@ -1,0 +1,59 @@
+//! The flags that say how a service speaks of itself, and the variables that OpenTelemetry defines.
+
+use std::fmt::Display;
+use std::str::FromStr;
+
+use clap::Args;
+
+use crate::telemetry::TelemetryConfig;
+use crate::telemetry::logs::LogFormat;
+use crate::telemetry::traces::{Endpoint, Protocol, Ratio, TraceConfig};
+
+/// The flags that say how a service speaks of itself.
+#[derive(Args, Clone, Debug)]
+pub(super) struct TelemetryFlags {
+    /// Form of the log lines
+    #[arg(long, env = "RESNET_SERVE_LOG_FORMAT", value_name = "FORMAT", default_value = "text")]
+    log_format: LogFormat,
+
+    /// Collector that takes traces by OTLP, as in `http://localhost:4317`; without it there are
+    /// none [env: `OTEL_EXPORTER_OTLP_ENDPOINT` is read too]
+    #[arg(long, env = "RESNET_SERVE_OTLP_ENDPOINT", value_name = "URL")]
+    otlp_endpoint: Option<Endpoint>,
+
+    /// How the collector is spoken to [env: `OTEL_EXPORTER_OTLP_PROTOCOL` is read too]
+    /// [default: grpc]
+    #[arg(long, env = "RESNET_SERVE_OTLP_PROTOCOL", value_name = "PROTOCOL")]
+    otlp_protocol: Option<Protocol>,
+
+    /// Share of requests that are traced, of those whose caller does not say
+    #[arg(long, env = "RESNET_SERVE_TRACE_RATIO", value_name = "RATIO", default_value = "1")]
+    trace_ratio: Ratio,
+}
+
+impl TelemetryFlags {
+    /// Fills in what the variables that OpenTelemetry defines say; flags go before.
+    pub(super) fn check(
+        self,
+        standard: impl Fn(&str) -> Option<String>,
+    ) -> Result<TelemetryConfig, String> {
+        const ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
+        const PROTOCOL: &str = "OTEL_EXPORTER_OTLP_PROTOCOL";
+        let Some(endpoint) = or_parse(self.otlp_endpoint, (ENDPOINT, &standard))? else {
+            return Ok(TelemetryConfig { log_format: self.log_format, traces: None });
+        };
+        let protocol = or_parse(self.otlp_protocol, (PROTOCOL, &standard))?;
+        let protocol = protocol.unwrap_or(Protocol::Grpc);
+        let traces = Some(TraceConfig { endpoint, protocol, ratio: self.trace_ratio });
+        Ok(TelemetryConfig { log_format: self.log_format, traces })
+    }
+}
+
+/// What a flag says, or else a variable.
+fn or_parse<T: FromStr<Err: Display>>(
+    flag: Option<T>,
+    (name, variable): (&str, impl Fn(&str) -> Option<String>),
+) -> Result<Option<T>, String> {
+    let parse = |text: String| text.parse().map_err(|cause| format!("{name}, `{text}`: {cause}"));
+    flag.map_or_else(|| variable(name).map(parse).transpose(), |value| Ok(Some(value)))
+}

@@ -1,0 +1,132 @@
+//! Brings models from their folders into service, and says in the metrics what is served.
+
+use std::io;
+use std::path::Path;
+use std::thread::JoinHandle;
+
+use tokio::task;
+
+use super::ServeError;
+use crate::config::Config;
+use crate::inference::onnx::OnnxRuntime;
+use crate::loading::{self, LoadedModel, StartError};
+use crate::model;
+use crate::pipeline::Resources;
+use crate::serving::ServedModel;
+use crate::telemetry::metrics::Metrics;
+
+/// What every model of the process is loaded with. Clones are the same.
+#[derive(Clone)]
+pub(super) struct Loader {
+    runtime: OnnxRuntime,
+    config: Config,
+    resources: Resources,
+}
+
+/// A model that is ready to be served.
+pub(super) struct Ready {
+    pub(super) model: ServedModel,
+    pub(super) info: Info,
+    pub(super) workers: Vec<JoinHandle<()>>,
+}
+
+/// What the metrics say of a model.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct Info {
+    /// As `model_info` has them.
+    labels: [String; 6],
+    /// As `provider_info` has them.
+    provider: [String; 3],
+    trained: bool,
+}
+
+impl Loader {
+    /// Loads ONNX Runtime.
+    pub(super) fn new(config: &Config, resources: &Resources) -> Result<Self, StartError> {
+        let runtime = OnnxRuntime::load(config.inference.onnxruntime.as_deref())?;
+        Ok(Self { runtime, config: config.clone(), resources: resources.clone() })
+    }
+
+    /// Loads every model of the configuration. Two of one name are refused before any is loaded.
+    pub(super) fn load_all(&self) -> Result<Vec<Ready>, ServeError> {
+        let mut names = Vec::new();
+        for folder in &self.config.models {
+            let manifest = model::manifest(folder).map_err(StartError::from)?;
+            let name = manifest.name.as_str().to_owned();
+            if names.contains(&name) {
+                return Err(ServeError::SameName(name));
+            }
+            names.push(name);
+        }
+        let all = self.config.models.iter().map(|folder| Ok(self.load_here(folder)?));
+        all.collect()
+    }
+
+    /// Loads one model; loading computes, so it runs off the async threads.
+    pub(super) async fn load(&self, folder: &Path) -> Result<Ready, StartError> {
+        let (loader, folder) = (self.clone(), folder.to_owned());
+        let loading = task::spawn_blocking(move || loader.load_here(&folder));
+        // A panic must not end the reloads to come.
+        loading.await.unwrap_or_else(|panic| Err(io::Error::other(panic).into()))
+    }
+
+    /// Loads, warms up and tests a model.
+    fn load_here(&self, folder: &Path) -> Result<Ready, StartError> {
+        let with = (&self.config.inference, &self.resources);
+        let loaded = loading::load(&self.runtime, folder, with)?;
+        let info = Info::of(&loaded);
+        let model = ServedModel {
+            pipeline: loaded.pipeline,
+            tensors: loaded.tensors,
+            provider: loaded.provider,
+            onnxruntime: loaded.onnxruntime,
+            sessions: loaded.layout.sessions,
+        };
+        Ok(Ready { model, info, workers: loaded.workers })
+    }
+
+    pub(super) fn metrics(&self) -> &Metrics {
+        &self.resources.metrics
+    }
+}
+
+impl Info {
+    fn of(loaded: &LoadedModel) -> Self {
+        let model = &loaded.pipeline.model;
+        let name = model.manifest.name.as_str().to_owned();
+        let used = loaded.provider.to_string();
+        Self {
+            labels: [
+                name.clone(),
+                model.manifest.version.clone(),
+                model.sha256.clone(),
+                used.clone(),
+                model.manifest.input.element_type.as_str().to_owned(),
+                loaded.onnxruntime.clone(),
+            ],
+            provider: [name, loaded.asked.to_string(), used],
+            trained: model.manifest.trained,
+        }
+    }
+
+    pub(super) fn publish(&self, metrics: &Metrics) {
+        let name = &self.labels[..1];
+        metrics.model_info.with_label_values(&self.labels).set(1.0);
+        metrics.model_trained.with_label_values(name).set(f64::from(u8::from(self.trained)));
+        metrics.provider_info.with_label_values(&self.provider).set(1.0);
+    }
+
+    /// Withdraws what is no longer true, now that another is served.
+    pub(super) fn withdraw_for(&self, other: &Self, metrics: &Metrics) {
+        // What is not there need not be removed.
+        if self.labels != other.labels {
+            let _ = metrics.model_info.remove_label_values(&self.labels);
+        }
+        if self.labels[0] != other.labels[0] {
+            let _ = metrics.model_trained.remove_label_values(&self.labels[..1]);
+        }
+        if self.provider != other.provider {
+            let _ = metrics.provider_info.remove_label_values(&self.provider);
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! Notices when a model's folder changes, by looking.
+//!
+//! Kubernetes swaps a symbolic link under a mounted folder, and network file systems tell nobody
+//! of a change: what both have in common is that a look finds other files.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use crate::model;
+
+/// What was last seen of a folder.
+pub(super) struct Watched {
+    loaded: Look,
+    /// Another look than that, which may still be changing.
+    changing: Option<Look>,
+}
+
+/// What a look finds: where the folder really is, and its files.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+struct Look {
+    folder: Option<PathBuf>,
+    files: Vec<(PathBuf, FileState)>,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+struct FileState {
+    /// A file that is moved into another's place has another.
+    inode: u64,
+    length: u64,
+    modified: Option<SystemTime>,
+}
+
+impl Watched {
+    /// The folder as it is, about to be loaded.
+    pub(super) fn new(path: &Path) -> Self {
+        Self { loaded: Look::at(path), changing: None }
+    }
+
+    /// Whether the folder differs from what was loaded, and no longer changes: half of a model that
+    /// is being copied is not looked at twice.
+    pub(super) fn has_changed(&mut self, path: &Path) -> bool {
+        let now = Look::at(path);
+        if now == self.loaded {
+            self.changing = None;
+            return false;
+        }
+        let rests = self.changing.as_ref() == Some(&now);
+        self.changing = Some(now);
+        rests
+    }
+}
+
+impl Look {
+    /// What cannot be read is not there.
+    fn at(path: &Path) -> Self {
+        let Ok(folder) = model::resolve(path) else { return Self::default() };
+        let entries = fs::read_dir(&folder).into_iter().flatten().filter_map(Result::ok);
+        let file = |entry: fs::DirEntry| {
+            // Through links, to what they lead to.
+            let metadata = fs::metadata(entry.path()).ok().filter(fs::Metadata::is_file)?;
+            let state = FileState {
+                inode: metadata.ino(),
+                length: metadata.len(),
+                modified: metadata.modified().ok(),
+            };
+            Some((entry.path(), state))
+        };
+        let mut files: Vec<(PathBuf, FileState)> = entries.filter_map(file).collect();
+        files.sort_by(|(a, _), (b, _)| a.cmp(b));
+        Self { folder: folder.canonicalize().ok(), files }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    /// A folder as Kubernetes mounts it: files that lead through one link.
+    fn mounted() -> (tempfile::TempDir, PathBuf) {
+        let root = tempfile::tempdir().unwrap();
+        for version in ["1", "2"] {
+            fs::create_dir(root.path().join(version)).unwrap();
+            fs::write(root.path().join(version).join("model.toml"), "same size").unwrap();
+        }
+        symlink("1", root.path().join("data")).unwrap();
+        let folder = root.path().join("model");
+        fs::create_dir(&folder).unwrap();
+        symlink("../data/model.toml", folder.join("model.toml")).unwrap();
+        (root, folder)
+    }
+
+    /// What two looks in a row say.
+    fn looks(watched: &mut Watched, folder: &Path) -> [bool; 2] {
+        [watched.has_changed(folder), watched.has_changed(folder)]
+    }
+
+    #[test]
+    fn a_link_that_is_swapped_is_a_change_when_it_rests() {
+        let (root, folder) = mounted();
+        let mut watched = Watched::new(&folder);
+        assert_eq!(looks(&mut watched, &folder), [false, false]);
+        symlink("2", root.path().join("new")).unwrap();
+        fs::rename(root.path().join("new"), root.path().join("data")).unwrap();
+        assert_eq!(looks(&mut watched, &folder), [false, true]);
+        watched = Watched::new(&folder);
+        assert_eq!(looks(&mut watched, &folder), [false, false]);
+    }
+
+    #[test]
+    fn what_still_changes_is_waited_for_and_what_changes_back_is_no_change() {
+        let (_root, folder) = mounted();
+        let mut watched = Watched::new(&folder);
+        for length in 1..4 {
+            fs::write(folder.join("model.onnx"), vec![0; length]).unwrap();
+            assert!(!watched.has_changed(&folder));
+        }
+        fs::remove_file(folder.join("model.onnx")).unwrap();
+        assert_eq!(looks(&mut watched, &folder), [false, false]);
+    }
+
+    #[test]
+    fn a_file_that_names_another_folder_is_a_change() {
+        let (root, _) = mounted();
+        let default = root.path().join("default");
+        fs::write(&default, "1").unwrap();
+        let mut watched = Watched::new(&default);
+        fs::write(&default, "2").unwrap();
+        assert_eq!(looks(&mut watched, &default), [false, true]);
+    }
+
+    #[test]
+    fn a_folder_that_goes_is_a_change_too() {
+        let (root, folder) = mounted();
+        let mut watched = Watched::new(&folder);
+        fs::rename(&folder, root.path().join("elsewhere")).unwrap();
+        assert_eq!(looks(&mut watched, &folder), [false, true]);
+    }
+}
