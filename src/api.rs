@@ -16,6 +16,7 @@ mod classify;
 pub mod document;
 pub mod error;
 mod inflate;
+mod keys;
 pub mod listener;
 mod live;
 mod models;

@@ -9,6 +9,7 @@ use thiserror::Error;
 
 mod classify;
 mod evaluate;
+mod key;
 mod local;
 mod model;
 mod openapi;
@@ -35,6 +36,9 @@ enum Command {
     /// Build, fetch, inspect and list models
     #[command(subcommand)]
     Model(model::Command),
+    /// Make API keys
+    #[command(subcommand)]
+    Key(key::Command),
     /// Ask a running service whether it is ready; for containers that have no shell
     Probe(probe::Arguments),
     /// Print the HTTP contract as an OpenAPI document
@@ -73,7 +77,7 @@ impl Cli {
         match &self.command {
             Command::Serve(_) | Command::Classify(_) | Command::Evaluate(_) => true,
             Command::Model(command) => command.runs_networks(),
-            Command::Probe(_) | Command::Openapi => false,
+            Command::Key(_) | Command::Probe(_) | Command::Openapi => false,
         }
     }
 
@@ -84,6 +88,7 @@ impl Cli {
             Command::Serve(arguments) => serve::run(*arguments),
             Command::Classify(arguments) => classify::run(&arguments),
             Command::Evaluate(arguments) => evaluate::run(&arguments),
+            Command::Key(command) => key::run(&command),
             Command::Model(command) => model::run(&command),
             Command::Probe(arguments) => probe::run(&arguments),
             Command::Openapi => openapi::run(),

@@ -64,6 +64,10 @@ pub struct ServeFlags {
     )]
     grpc_listen: SocketAddr,
 
+    /// File of the API keys that may ask, a line each, made by `key new`; without it everybody may
+    #[arg(long, env = "RESNET_SERVE_API_KEYS_FILE", value_name = "PATH")]
+    api_keys_file: Option<PathBuf>,
+
     /// Sessions that run side by side [default: one for every four cores on the CPU, 1 on a GPU]
     #[arg(long, env = "RESNET_SERVE_SESSIONS", value_name = "N")]
     sessions: Option<NonZeroUsize>,
@@ -166,6 +170,8 @@ pub struct Config {
     pub admin_listen: SocketAddr,
     /// The gRPC listener.
     pub grpc_listen: SocketAddr,
+    /// Who may ask.
+    pub api_keys_file: Option<PathBuf>,
     /// How networks run.
     pub inference: InferenceConfig,
     /// How long a request may take.
@@ -236,6 +242,7 @@ impl ServeFlags {
             listen: self.listen,
             admin_listen: self.admin_listen,
             grpc_listen: self.grpc_listen,
+            api_keys_file: self.api_keys_file,
             inference: InferenceConfig {
                 sessions: self.sessions,
                 max_batch: self.max_batch,

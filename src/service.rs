@@ -16,11 +16,13 @@ use crate::config::Config;
 use crate::cpu_pool::CpuPool;
 use crate::grpc;
 use crate::history::History;
+use crate::keys::{Keys, KeysError};
 use crate::loading::StartError;
 use crate::memory::MemoryBudget;
 use crate::pipeline::Resources;
 use crate::readiness::{Readiness, State};
 use crate::reloading;
+use crate::rereading;
 use crate::resources::{memory_limit, resident_memory};
 use crate::serving::{App, AppState, Limits, Models};
 use crate::shutdown::{self, Signals};
@@ -47,6 +49,9 @@ pub enum ServeError {
     /// Two models have one name.
     #[error("two models are named `{0}`")]
     SameName(String),
+    /// The API keys are not in order.
+    #[error(transparent)]
+    Keys(#[from] KeysError),
     /// An address cannot be listened on.
     #[error("cannot listen on `{address}`: {cause}")]
     Listen {
@@ -82,7 +87,9 @@ struct Listening {
 pub async fn run(config: Config, telemetry: Telemetry) -> Result<(), ServeError> {
     let Telemetry { log_level, metrics, traces } = telemetry;
     let mut signals = Signals::listen().map_err(ServeError::Signals)?;
-    let hangups = shutdown::hangups().map_err(ServeError::Signals)?;
+    let hangups = || shutdown::hangups().map_err(ServeError::Signals);
+    let (to_reload, to_reread) = (hangups()?, hangups()?);
+    let keys = keys(&config)?;
     let resources = resources(&config, &metrics);
     announce(&config);
     let readiness = Readiness::starting();
@@ -107,13 +114,14 @@ pub async fn run(config: Config, telemetry: Telemetry) -> Result<(), ServeError>
     };
     leave_room(&config, &resources.memory);
     models.iter().for_each(|model| vitals.watch(model.name(), model.pipeline.queue()));
-    let app = app(models, (&config, &resources), readiness.clone());
+    rereading::start(to_reread, keys.clone());
+    let app = app((models, keys), (&config, &resources), readiness.clone());
     let doors = [
         Listening::start(public, |_| api::router::public(app.clone())),
         Listening::start(grpc, |stop| grpc::router(app.clone(), stop)),
     ];
     let reloader = Reloader { app: Arc::clone(&app), vitals, crew: crew.clone(), loader, places };
-    let reloader = task::spawn(reloader.run((orders, hangups), config.watch));
+    let reloader = task::spawn(reloader.run((orders, to_reload), config.watch));
     readiness.advance(State::Ready);
     tracing::info!("ready");
 
@@ -166,9 +174,23 @@ async fn finish<const DOORS: usize>(doors: [Listening; DOORS], app: &App, crew: 
     crew.join().await;
 }
 
-fn app(models: Models, (config, resources): (&Config, &Resources), readiness: Readiness) -> App {
+/// The API keys, where there is a file of them.
+fn keys(config: &Config) -> Result<Option<Keys>, ServeError> {
+    let beyond = [config.listen, config.grpc_listen].iter().any(|door| !door.ip().is_loopback());
+    if config.api_keys_file.is_none() && beyond {
+        tracing::warn!("there are no API keys: whoever reaches this service may ask it");
+    }
+    Ok(config.api_keys_file.as_deref().map(Keys::load).transpose()?)
+}
+
+fn app(
+    (models, keys): (Models, Option<Keys>),
+    (config, resources): (&Config, &Resources),
+    readiness: Readiness,
+) -> App {
     Arc::new(AppState {
         models,
+        keys,
         limits: Limits { max_body: config.max_body, request_timeout: config.request_timeout },
         memory: resources.memory.clone(),
         metrics: Arc::clone(&resources.metrics),
@@ -183,6 +205,7 @@ fn app(models: Models, (config, resources): (&Config, &Resources), readiness: Re
 /// As [`run`], addresses excepted.
 pub async fn check(config: Config, telemetry: &Telemetry) -> Result<(), ServeError> {
     let resources = resources(&config, &telemetry.metrics);
+    keys(&config)?;
     let Loaded { models, crew, .. } = load(&config, &resources).await?;
     models.close();
     crew.join().await;

@@ -4,11 +4,13 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::HeaderMap;
 use tokio::time::Instant;
 
 use crate::batching::Slot;
 use crate::inference::TensorNames;
 use crate::inference::provider::Provider;
+use crate::keys::{Key, Keys};
 use crate::memory::MemoryBudget;
 use crate::pipeline::Pipeline;
 use crate::readiness::{Readiness, State};
@@ -27,6 +29,8 @@ pub type App = Arc<AppState>;
 pub struct AppState {
     /// The models; filled before the public listener takes its first request.
     pub models: Models,
+    /// Who may ask; everybody without keys.
+    pub keys: Option<Keys>,
     /// What a request may cost.
     pub limits: Limits,
     /// Bounds bodies and pixels.
@@ -92,6 +96,15 @@ impl AppState {
             }),
             _ => Ok(model),
         }
+    }
+
+    /// Whose request it is; nobody's where the service asks for no keys.
+    ///
+    /// # Errors
+    ///
+    /// When it asks for keys and the headers have none that is known.
+    pub fn key(&self, headers: &HeaderMap) -> Result<Option<Key>, RequestError> {
+        Ok(self.keys.as_ref().map(|keys| keys.find_in(headers)).transpose()?)
     }
 
     /// When an answer to a request that has just arrived is of no use any more: the client's word

@@ -2,31 +2,33 @@
 
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
-use utoipa::openapi::path::{ParameterBuilder, ParameterIn};
-use utoipa::openapi::{self, PathItem, Required};
-use utoipa::{Modify, OpenApi};
+use utoipa::OpenApi;
 
 use self::everywhere::Everywhere;
+use self::security::Secured;
+use self::versions::Versions;
 use super::{classify, models, v2};
 
 pub(super) mod bodies;
 mod everywhere;
 pub(super) mod problems;
+mod security;
+mod versions;
 
 #[derive(OpenApi)]
 #[openapi(
     info(
         title = "resnet-serve",
         description = "Image classification: a picture in, its most probable labels out. Every \
-            error is a problem document (RFC 9457) whose `code` says what happened, below `/v2` \
-            the Open Inference Protocol's own.",
+            error is a problem document (RFC 9457) whose `code` says what happened; below `/v2` \
+            it is the Open Inference Protocol's own.",
     ),
     servers((url = "/", description = "Where this document comes from")),
     tags(
         (name = "classify", description = "Pictures in, labels out."),
         (name = "models", description = "What is served."),
+        (name = "v2", description = "The Open Inference Protocol, as clients of KServe and Triton speak it."),
         (name = "document", description = "This document."),
-        (name = "v2", description = "The Open Inference Protocol, as KServe and Triton speak it."),
     ),
     paths(
         classify::classify,
@@ -42,41 +44,9 @@ pub(super) mod problems;
         v2::state::server,
     ),
     components(schemas(super::error::Problem)),
-    modifiers(&Versions, &Everywhere),
+    modifiers(&Secured, &Everywhere, &Versions),
 )]
 struct Document;
-
-/// The path of a model under the Open Inference Protocol.
-const MODEL: &str = "/v2/models/{name}";
-
-/// Every path of a model comes with its version as well.
-struct Versions;
-
-impl Modify for Versions {
-    fn modify(&self, document: &mut openapi::OpenApi) {
-        let paths = &mut document.paths.paths;
-        let of_a_version = |(path, item): (&String, &PathItem)| {
-            let rest = path.strip_prefix(MODEL)?;
-            Some((format!("{MODEL}/versions/{{version}}{rest}"), with_version(item.clone())))
-        };
-        let added: Vec<_> = paths.iter().filter_map(of_a_version).collect();
-        paths.extend(added);
-    }
-}
-
-fn with_version(mut item: PathItem) -> PathItem {
-    for operation in [&mut item.get, &mut item.post].into_iter().flatten() {
-        let version = ParameterBuilder::new()
-            .name("version")
-            .parameter_in(ParameterIn::Path)
-            .required(Required::True)
-            .description(Some("The model's version"))
-            .schema(Some(openapi::Object::with_type(openapi::Type::String)));
-        operation.parameters.get_or_insert_default().push(version.build().into());
-        operation.operation_id = operation.operation_id.take().map(|id| format!("{id}_of_version"));
-    }
-    item
-}
 
 /// The document as YAML.
 ///

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use axum::http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER};
+use axum::http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 
 use super::v2::ProtocolError;
 use crate::batching::Rejection;
+use crate::keys::Refused;
 use crate::pipeline::ClassifyError;
 use crate::preprocess::ImageError;
 use crate::reloading::ReloadError;
@@ -173,10 +174,23 @@ impl ApiError {
         self.kind().0
     }
 
-    /// When to come back, where load is the cause.
+    /// When to come back, where that will help.
     fn retry_after(&self) -> Option<Duration> {
         let Self::Request(error) = self else { return None };
         error.retry_after()
+    }
+
+    /// How to ask, as RFC 6750 has it.
+    fn challenge(&self) -> Option<&'static str> {
+        match self {
+            Self::Request(RequestError::Unauthorized(Refused::Missing)) => {
+                Some("Bearer realm=\"resnet-serve\"")
+            }
+            Self::Request(RequestError::Unauthorized(Refused::Unknown)) => {
+                Some("Bearer realm=\"resnet-serve\", error=\"invalid_token\"")
+            }
+            _ => None,
+        }
     }
 
     /// The whole answer.
@@ -194,6 +208,10 @@ impl ApiError {
         if let Some(wait) = self.retry_after() {
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds(wait)));
         }
+        if let Some(challenge) = self.challenge() {
+            let challenge = HeaderValue::from_static(challenge);
+            response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+        }
         response
     }
 }
@@ -207,6 +225,12 @@ fn request_kind(error: &RequestError) -> Kind {
     match error {
         RequestError::Invalid(_) => INVALID_REQUEST,
         RequestError::UnknownModel { .. } | RequestError::UnknownVersion { .. } => NOT_FOUND,
+        RequestError::Unauthorized(_) => {
+            (StatusCode::UNAUTHORIZED, "unauthorized", "An API key is needed")
+        }
+        RequestError::RateLimited(_) => {
+            (StatusCode::TOO_MANY_REQUESTS, "rate_limited", "The API key has asked too much")
+        }
         RequestError::Image(cause) | RequestError::OneOfSeveral { cause, .. } => {
             classify_kind(cause)
         }

@@ -11,6 +11,7 @@ use tracing::Instrument as _;
 use uuid::Uuid;
 
 use super::error::{self, ApiError};
+use super::keys::Caller;
 use super::trace::{self, RequestTrace};
 use crate::telemetry::metrics::{Metrics, Stage};
 use crate::telemetry::{self, stages::StageTimes};
@@ -64,6 +65,7 @@ pub(super) async fn observe(
     let times = StageTimes::default();
     request.extensions_mut().insert(id.clone());
     request.extensions_mut().insert(times.clone());
+    request.extensions_mut().insert(record.caller.clone());
     let mut response = next.run(request).instrument(record.trace.span.clone()).await;
     if let Some(error) = response.extensions_mut().remove::<ApiError>() {
         let mut rendered = error.render(form, id.as_str());
@@ -100,6 +102,7 @@ struct Record {
     method: &'static str,
     /// The declared path, so that a client cannot make series.
     route: String,
+    caller: Caller,
     started: Instant,
     trace: RequestTrace,
     status: u16,
@@ -122,6 +125,7 @@ impl Record {
             id: id.clone(),
             method: trace::method(request.method()),
             route: route.to_owned(),
+            caller: Caller::default(),
             started,
             trace,
             status: CLIENT_CLOSED_REQUEST,
@@ -159,6 +163,7 @@ impl Record {
                     method = self.method,
                     route = self.route,
                     status = self.status,
+                    key = self.caller.name(),
                     milliseconds = telemetry::milliseconds(took),
                     failed_images = self.failed,
                     error = self.error.as_ref().map(ApiError::detail),
@@ -179,8 +184,7 @@ impl Drop for Record {
     fn drop(&mut self) {
         let took = self.started.elapsed();
         let metrics = &self.observer.metrics;
-        let labels = [self.route.as_str(), &self.status.to_string()];
-        metrics.requests.with_label_values(&labels).inc();
+        metrics.count_request((&self.route, self.status), self.caller.name());
         metrics.request_duration.with_label_values(&[&self.route]).observe(took.as_secs_f64());
         self.trace.finish(self.status, self.error.as_ref());
         self.log(took);

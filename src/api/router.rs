@@ -16,7 +16,7 @@ use tower_http::compression::predicate::{Predicate, SizeAbove};
 
 use super::error::ApiError;
 use super::observe::{Door, Observer, observe};
-use super::{classify, document, models, page, v2};
+use super::{classify, document, keys, models, page, v2};
 use crate::readiness::{self, Readiness};
 use crate::serving::App;
 
@@ -26,15 +26,19 @@ const SMALLEST_COMPRESSED: u64 = 1024;
 /// The public listener's paths.
 pub fn public(app: App) -> Router {
     let metrics = Arc::clone(&app.metrics);
+    let work = Router::new()
+        .route("/classify", post(classify::classify))
+        .route("/models", get(models::list))
+        .merge(v2::routes())
+        .route_layer(middleware::from_fn_with_state(Arc::clone(&app), keys::admit));
     let routes = Router::new()
         .route("/", get(page::page))
         .route("/docs", get(page::docs))
         .route("/assets/{name}", get(page::asset))
-        .route("/classify", post(classify::classify))
-        .route("/models", get(models::list))
         .route("/openapi.yaml", get(document::serve))
         .route("/openapi.json", get(document::serve_json))
-        .merge(v2::routes());
+        .merge(v2::probes())
+        .merge(work);
     let farewell = middleware::from_fn_with_state(app.readiness.clone(), say_farewell);
     let observer = Observer { metrics, door: Door::Public };
     finish(routes.with_state(app), observer).layer(farewell).layer(compression())

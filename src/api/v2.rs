@@ -15,14 +15,17 @@ use crate::serving::{App, AppState, ServedModel};
 pub(super) mod infer;
 pub(super) mod state;
 
-/// Every path, of which those of a model come with and without its version.
-pub(super) fn routes() -> Router<App> {
-    let server = Router::new()
-        .route("/v2", get(state::server))
+/// What probes ask.
+pub(super) fn probes() -> Router<App> {
+    Router::new()
         .route("/v2/health/live", get(state::live))
-        .route("/v2/health/ready", get(state::ready));
+        .route("/v2/health/ready", get(state::ready))
+}
+
+/// Every other path, of which those of a model come with and without its version.
+pub(super) fn routes() -> Router<App> {
     ["/v2/models/{name}", "/v2/models/{name}/versions/{version}"].into_iter().fold(
-        server,
+        Router::new().route("/v2", get(state::server)),
         |routes, model| {
             routes
                 .route(model, get(state::model))

@@ -7,9 +7,10 @@ use http::HeaderMap;
 use tokio::time::Instant;
 use tonic::{Extensions, Status};
 
+use crate::keys::{Key, Place};
 use crate::memory::Charge;
 use crate::protocol::Arrival;
-use crate::serving::AppState;
+use crate::serving::{AppState, RequestError};
 
 /// The header in which a client says how long it waits.
 const TIMEOUT: &str = "grpc-timeout";
@@ -25,6 +26,8 @@ pub(super) struct Call {
     /// When its client stops waiting, where it says so.
     patience: Option<Instant>,
     charge: Arc<Mutex<Charge>>,
+    /// Whose it is, where keys are asked for.
+    key: Option<Key>,
 }
 
 impl Call {
@@ -33,16 +36,25 @@ impl Call {
     /// # Errors
     ///
     /// For a timeout that is none.
-    pub(super) fn new(app: &AppState, headers: &HeaderMap, charge: Charge) -> Result<Self, Status> {
+    pub(super) fn new(
+        app: &AppState,
+        headers: &HeaderMap,
+        (charge, key): (Charge, Option<Key>),
+    ) -> Result<Self, Status> {
         let patience = timeout(headers)?.and_then(|timeout| Instant::now().checked_add(timeout));
         let arrival = arrival(app, patience);
-        Ok(Self { arrival, patience, charge: Arc::new(Mutex::new(charge)) })
+        Ok(Self { arrival, patience, charge: Arc::new(Mutex::new(charge)), key })
     }
 
     /// The call that a request belongs to.
     pub(super) fn of(extensions: &Extensions) -> Result<Self, Status> {
         let call = extensions.get::<Self>().cloned();
         call.ok_or_else(|| Status::internal("an internal error"))
+    }
+
+    /// Counts a request that begins against its key's quota.
+    pub(super) fn take_place(&self) -> Result<Option<Place>, RequestError> {
+        Ok(self.key.as_ref().map(Key::take).transpose()?)
     }
 
     /// Charges a part of the body that has come.

@@ -18,11 +18,23 @@ use tonic::service::Routes;
 use super::call::Call;
 use super::record::Record;
 use super::status::status;
+use crate::keys::{Key, Place};
 use crate::pipeline::ClassifyError;
 use crate::serving::{App, RequestError};
 
 /// The method whose stream its clients leave open, and which does not end by itself.
 const REFLECTION: &str = "/ServerReflectionInfo";
+
+/// The method whose requests come one after another in one call.
+const STREAM: &str = "/ModelStreamInfer";
+
+/// Services and methods that no key is asked for: what probes ask, and the service's description.
+const OPEN: [&str; 4] = [
+    "/grpc.health.",
+    "/grpc.reflection.",
+    "/inference.GRPCInferenceService/ServerLive",
+    "/inference.GRPCInferenceService/ServerReady",
+];
 
 /// Stands around every service.
 #[derive(Clone)]
@@ -41,7 +53,13 @@ impl Door {
     {
         let metrics = self.app.metrics.clone();
         let mut record = Record::begin(request.uri().path(), request.headers(), metrics);
-        let answer = self.answer(request).await;
+        let answer = match self.admit(&request, &mut record) {
+            Ok((key, _place)) => self.answer(request, key).await,
+            Err(error) => {
+                record.over_quota = matches!(error, RequestError::RateLimited(_));
+                Err(status(&error))
+            }
+        };
         let mut response = answer.unwrap_or_else(Status::into_http);
         record.name(response.headers_mut());
         // A response without a message ends with its headers, and only as long as its body stays.
@@ -51,13 +69,34 @@ impl Door {
         Ok(response.map(|body| watched(body, record)))
     }
 
-    async fn answer<B>(mut self, mut request: Request<B>) -> Result<Response<Body>, Status>
+    /// Finds whose call it is, and counts it against that key's quota.
+    fn admit<B>(
+        &self,
+        request: &Request<B>,
+        record: &mut Record,
+    ) -> Result<(Option<Key>, Option<Place>), RequestError> {
+        let path = request.uri().path();
+        if OPEN.iter().any(|open| path.starts_with(open)) {
+            return Ok((None, None));
+        }
+        let Some(key) = self.app.key(request.headers())? else { return Ok((None, None)) };
+        record.key = Some(key.name().clone());
+        // Each message of a stream takes a place for itself.
+        let place = if path.ends_with(STREAM) { None } else { Some(key.take()?) };
+        Ok((Some(key), place))
+    }
+
+    async fn answer<B>(
+        mut self,
+        mut request: Request<B>,
+        key: Option<Key>,
+    ) -> Result<Response<Body>, Status>
     where
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
         let charge = self.app.memory.charge(0).ok_or_else(|| self.out_of_memory())?;
-        let call = Call::new(&self.app, request.headers(), charge)?;
+        let call = Call::new(&self.app, request.headers(), (charge, key))?;
         let deadline = call.arrival.deadline;
         answer_as_asked(request.headers_mut());
         request.extensions_mut().insert(call.clone());

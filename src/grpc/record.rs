@@ -8,10 +8,14 @@ use tonic::{Code, Status};
 use uuid::Uuid;
 
 use super::status::http_status;
+use crate::keys::Name;
 use crate::telemetry::{self, metrics::Metrics};
 
 /// The header in which a client names its request.
 const REQUEST_ID: &str = "x-request-id";
+
+/// What the log and the metrics say of a key that has asked too much, as over HTTP.
+const TOO_MANY_REQUESTS: u16 = 429;
 
 /// Bytes of a name that a client gives.
 const LONGEST_ID: usize = 128;
@@ -38,6 +42,10 @@ pub(super) struct Record {
     /// The call's name, also in the answer's headers.
     pub(super) request_id: String,
     route: &'static str,
+    /// Whose it is, once that is known.
+    pub(super) key: Option<Name>,
+    /// Whether that key has asked too much: not the service's load, though gRPC has one status for both.
+    pub(super) over_quota: bool,
     started: Instant,
     status: Status,
 }
@@ -54,6 +62,8 @@ impl Record {
             metrics,
             request_id: given.filter(fit).map_or_else(made, str::to_owned),
             route,
+            key: None,
+            over_quota: false,
             started: Instant::now(),
             status: Status::cancelled("the client went away"),
         }
@@ -79,15 +89,16 @@ impl Drop for Record {
     fn drop(&mut self) {
         let took = self.started.elapsed();
         let code = self.status.code();
-        let status = http_status(code);
-        let labels = [self.route, &status.to_string()];
-        self.metrics.requests.with_label_values(&labels).inc();
+        let status = if self.over_quota { TOO_MANY_REQUESTS } else { http_status(code) };
+        let key = self.key.as_ref().map(Name::as_str);
+        self.metrics.count_request((self.route, status), key);
         self.metrics.request_duration.with_label_values(&[self.route]).observe(took.as_secs_f64());
         tracing::info!(
             request_id = self.request_id,
             route = self.route,
             status,
             grpc_status = ?code,
+            key,
             milliseconds = telemetry::milliseconds(took),
             error = (code != Code::Ok).then(|| self.status.message()),
             "request"

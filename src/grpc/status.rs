@@ -27,6 +27,8 @@ fn code(error: &RequestError) -> Code {
     match error {
         RequestError::Invalid(_) => Code::InvalidArgument,
         RequestError::UnknownModel { .. } | RequestError::UnknownVersion { .. } => Code::NotFound,
+        RequestError::Unauthorized(_) => Code::Unauthenticated,
+        RequestError::RateLimited(_) => Code::ResourceExhausted,
         RequestError::Image(cause) | RequestError::OneOfSeveral { cause, .. } => match cause {
             ClassifyError::Image(_) => Code::InvalidArgument,
             // Clients try another instance by themselves where this one is unavailable.

@@ -7,7 +7,7 @@ use tonic::{Status, Streaming};
 use super::call::Call;
 use super::proto::{ModelInferRequest, ModelInferResponse, ModelStreamInferResponse};
 use super::service::infer;
-use crate::serving::{self, App};
+use crate::serving::{self, App, RequestError};
 
 /// Requests of one stream that are under way; the next are not read before one of them is answered.
 const IN_FLIGHT: usize = 32;
@@ -31,10 +31,20 @@ pub(super) fn answers(
     requests.map(answer).buffered(IN_FLIGHT).chain(farewell)
 }
 
+/// A request counts against its key's quota for as long as it is under way.
+async fn admitted(
+    app: &App,
+    call: &Call,
+    request: ModelInferRequest,
+) -> Result<ModelInferResponse, RequestError> {
+    let _place = call.take_place()?;
+    infer(app, call, (call.message_arrival(app), request)).await
+}
+
 /// A request that fails does not end its stream.
 async fn answer(app: &App, call: &Call, request: ModelInferRequest) -> ModelStreamInferResponse {
     let (model_name, id) = (request.model_name.clone(), request.id.clone());
-    match infer(app, call, (call.message_arrival(app), request)).await {
+    match admitted(app, call, request).await {
         Ok(response) => ModelStreamInferResponse {
             error_message: String::new(),
             infer_response: Some(response),

@@ -8,6 +8,9 @@ use std::num::NonZeroUsize;
 use serde::de::{DeserializeSeed, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
+use utoipa::openapi::schema::{
+    Array, ArrayBuilder, Object, ObjectBuilder, OneOfBuilder, SchemaType, Type,
+};
 
 /// Tensors of one request; more than any model has. Each list is bounded where it is read, so that
 /// a small body does not become a large structure.
@@ -63,10 +66,25 @@ pub struct Input<'a> {
     pub shape: AtMost<i64, DIMENSIONS>,
     /// What holds for this tensor.
     pub parameters: Option<InputParameters>,
-    /// Numbers, or pictures in base64 (as texts or as `{"b64": …}`), flat or nested as the shape is.
+    /// The elements, where they are not behind the JSON.
     #[serde(borrow)]
-    #[schema(value_type = Option<Vec<serde_json::Value>>)]
+    #[schema(schema_with = elements)]
     pub data: Option<Data<'a>>,
+}
+
+/// An array of what `data` may hold, to one depth of nesting.
+fn elements() -> Array {
+    let text = || Object::with_type(Type::String);
+    let encoded = ObjectBuilder::new().property("b64", text()).required("b64");
+    let numbers = Array::new(Object::with_type(Type::Number));
+    let of_one_kind = OneOfBuilder::new().item(Object::with_type(Type::Number)).item(text());
+    let words = "Numbers, or pictures in base64 (as texts or as `{\"b64\": …}`), flat or nested as \
+        the shape is.";
+    ArrayBuilder::new()
+        .schema_type(SchemaType::from_iter([Type::Array, Type::Null]))
+        .description(Some(words))
+        .items(of_one_kind.item(encoded).item(numbers))
+        .build()
 }
 
 /// What is said of a tensor of a request.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use thiserror::Error;
 
 use crate::batching::Rejection;
+use crate::keys::{Exceeded, Refused};
 use crate::pipeline::ClassifyError;
 
 /// The share of a predicted time that a client's return is spread over, and at least a second.
@@ -38,6 +39,12 @@ pub enum RequestError {
         /// What the request says.
         asked: String,
     },
+    /// It has no API key, or none that is known.
+    #[error(transparent)]
+    Unauthorized(#[from] Refused),
+    /// Its API key has used up what it may ask for.
+    #[error(transparent)]
+    RateLimited(#[from] Exceeded),
     /// Its only image has failed, or all of its images were refused.
     #[error(transparent)]
     Image(#[from] ClassifyError),
@@ -62,8 +69,8 @@ impl From<Rejection> for RequestError {
 }
 
 impl RequestError {
-    /// When to come back, where load is the cause; spread, so that those who were refused together
-    /// do not come back together.
+    /// When to come back, where that will help. Where load is the cause it is spread, so that
+    /// those who were refused together do not come back together.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
@@ -71,6 +78,7 @@ impl RequestError {
             | Self::OneOfSeveral { cause: ClassifyError::Rejected(rejection), .. } => {
                 Some(spread(rejection.retry_after, fastrand::f64()))
             }
+            Self::RateLimited(exceeded) => Some(exceeded.retry_after),
             _ => None,
         }
     }

@@ -24,6 +24,8 @@ metrics! {
     pub struct Instruments {
         /// Requests answered, by route and HTTP status.
         requests: IntCounterVec = "resnet_serve_requests_total" ["route", "status"],
+        /// Requests answered to those who have an API key, by the key's name and HTTP status.
+        key_requests: IntCounterVec = "resnet_serve_key_requests_total" ["key", "status"],
         /// Seconds from the first byte of a request to its answer.
         request_duration: HistogramVec = "resnet_serve_request_duration_seconds" ["route"] { SECONDS },
         /// Images by what became of them: each is counted exactly once.
@@ -262,6 +264,16 @@ impl Metrics {
     /// Counts a refused request.
     pub fn count_rejection(&self, reason: Reason) {
         self.rejections.with_label_values(&[reason.as_str()]).inc();
+    }
+
+    /// Counts a request. The names of keys are those of the operator's file, so that no client can
+    /// make series of them.
+    pub fn count_request(&self, (route, status): (&str, u16), key: Option<&str>) {
+        let status = status.to_string();
+        self.requests.with_label_values(&[route, &status]).inc();
+        if let Some(key) = key {
+            self.key_requests.with_label_values(&[key, &status]).inc();
+        }
     }
 
     /// Records how long a stage took.

@@ -1,7 +1,5 @@
 // How the service is asked, and what it answers.
 
-const KEY = "resnet-serve-key";
-
 /** An answer that is none: a problem document, or no connection (status 0). */
 export class Refusal extends Error {
   constructor(status, problem, retryAfter) {
@@ -16,10 +14,12 @@ export class Refusal extends Error {
   }
 }
 
+/** The key that was entered. It is here alone: what a page stores outlives it, and other scripts may read that. */
 export const key = {
-  get: () => sessionStorage.getItem(KEY) ?? "",
-  set: (value) => sessionStorage.setItem(KEY, value),
-  forget: () => sessionStorage.removeItem(KEY),
+  value: "",
+  get: () => key.value,
+  set: (value) => (key.value = value),
+  forget: () => (key.value = ""),
 };
 
 /** The models that are served, the default one first. */

@@ -17,6 +17,7 @@ use crate::support::{Service, png};
 
 mod calls;
 mod errors;
+mod keys;
 mod streams;
 
 const GREEN: [u8; 3] = [0, 200, 0];

@@ -7,6 +7,7 @@ mod bad_input;
 mod compression;
 mod failures;
 mod grpc;
+mod keys;
 mod live;
 mod load;
 mod metrics;

@@ -21,6 +21,7 @@ use resnet_serve::history::History;
 use resnet_serve::inference::fake::{FakeControl, FakeEngine, FakeFactory};
 use resnet_serve::inference::provider::Provider;
 use resnet_serve::inference::{BatchTensor, TensorNames};
+use resnet_serve::keys::Keys;
 use resnet_serve::memory::MemoryBudget;
 use resnet_serve::model::{Label, Manifest, Model};
 use resnet_serve::pipeline::{Pipeline, Resources};
@@ -89,6 +90,8 @@ pub(crate) struct Settings {
     pub(crate) max_batch: usize,
     pub(crate) max_body: usize,
     pub(crate) memory: u64,
+    /// Lines of the file of API keys; none for a service that everybody may ask.
+    pub(crate) keys: &'static str,
     /// The type of the network's own input: of bytes `[n, 4, 4, 3]`, of floats `[n, 3, 4, 4]`.
     pub(crate) input: &'static str,
 }
@@ -100,6 +103,7 @@ impl Default for Settings {
             max_batch: 4,
             max_body: 4 << 20,
             memory: 1 << 30,
+            keys: "",
             input: "uint8",
         }
     }
@@ -161,6 +165,7 @@ impl Service {
         };
         let app = Arc::new(AppState {
             models: Models::new(served, []),
+            keys: keys(settings.keys),
             limits: Limits {
                 max_body: settings.max_body,
                 request_timeout: Duration::from_secs(30),
@@ -261,6 +266,12 @@ pub(crate) fn post(path: &str, kind: &str, body: impl Into<Body>) -> Request<Bod
     let request = Request::post(path);
     let request = if kind.is_empty() { request } else { request.header("content-type", kind) };
     request.body(body.into()).unwrap()
+}
+
+fn keys(lines: &str) -> Option<Keys> {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(&file, lines).unwrap();
+    (!lines.is_empty()).then(|| Keys::load(file.path()).unwrap())
 }
 
 /// Waits for what another task is about to do, without guessing how long it takes.

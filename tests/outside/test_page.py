@@ -7,6 +7,7 @@ Where no Chromium is there and none can be installed it says so and ends well.
 
 import base64
 import json
+import os
 import re
 import socket
 import subprocess
@@ -19,7 +20,7 @@ from urllib.parse import urlsplit
 import browser
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect, sync_playwright
-from service import Service, untrained_model
+from service import BINARY, FOLDER, Service, untrained_model
 
 PHONE = {"width": 360, "height": 700}
 DESKTOP = {"width": 1280, "height": 900}
@@ -348,6 +349,47 @@ class Untrained(Browser):
         expect(card.get_by_text("these labels mean nothing")).to_have_count(0)
         expect(card.locator(".name", has_text="airplane")).to_be_visible()
         expect(page.get_by_label("Command")).to_contain_text("model=cifar10-resnet20")
+
+
+class Closed(Browser):
+    """A service that asks for keys."""
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        FOLDER.mkdir(parents=True, exist_ok=True)
+        made = subprocess.run([BINARY, "key", "new", "alice"], capture_output=True, text=True, check=True)
+        cls.key = made.stderr.split()[-1]
+        keys = FOLDER / "keys"
+        keys.write_text(made.stdout)
+        cls.flags = ["--api-keys-file", keys]
+        super().setUpClass()
+
+    def test_the_key_is_asked_for_and_then_the_pictures_that_waited_for_it_are_answered(self) -> None:
+        self.expected = {"401"}
+        page = self.open()
+        expect(page.get_by_role("heading", name="This service asks for a key")).to_be_visible()
+        expect(page.get_by_label("API key")).to_be_focused()
+        self.choose(page, self.picture())
+        expect(self.card(page, "sky.png").get_by_text("The service needs a key.")).to_be_visible()
+        page.get_by_label("API key").fill("rsk_wrong")
+        page.keyboard.press("Enter")
+        expect(page.get_by_text("That key was not accepted.")).to_be_visible()
+        self.assert_accessible(page, "a wrong key")
+        page.get_by_label("API key").fill(self.key)
+        page.keyboard.press("Enter")
+        self.assertEqual(len(self.labels(page, "sky.png")), 5)
+        expect(page.get_by_label("API key")).to_be_hidden()
+        command = page.get_by_label("Command")
+        expect(command).to_contain_text('-H "Authorization: Bearer $API_KEY"')
+        expect(command).not_to_contain_text(self.key)
+        done = subprocess.run(["sh", "-c", f"{command.inner_text()} --silent"], cwd=self.folder,
+                              env=os.environ | {"API_KEY": self.key}, capture_output=True, text=True)
+        self.assertIn("results", json.loads(done.stdout))
+        kept = page.evaluate("() => JSON.stringify([{ ...localStorage }, { ...sessionStorage }, document.cookie])")
+        self.assertEqual(kept, '[{},{},""]')
+        page.reload()
+        expect(page.get_by_label("API key")).to_be_visible()
+        expect(page.get_by_label("API key")).to_have_value("")
 
 
 class Small(Browser):

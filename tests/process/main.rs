@@ -7,6 +7,7 @@ mod fetching;
 mod file_server;
 mod gpu;
 mod grpc;
+mod keys;
 mod model_files;
 mod refused_starts;
 mod reloading;

@@ -23,7 +23,7 @@ pub(in crate::api) struct FormUpload;
 
 impl PartialSchema for Picture {
     fn schema() -> RefOr<Schema> {
-        binary().into()
+        binary().min_length(Some(1)).into()
     }
 }
 
@@ -35,7 +35,8 @@ impl ToSchema for Picture {
 
 impl PartialSchema for FormUpload {
     fn schema() -> RefOr<Schema> {
-        let files = ArrayBuilder::new().items(binary()).min_items(Some(1));
+        // Among several an empty one has its error in its place, as every bad one.
+        let files = ArrayBuilder::new().items(binary().build()).min_items(Some(1));
         ObjectBuilder::new()
             .description(Some("One or more files, in this field or in fields of any other name."))
             .property("images", files.description(Some("The pictures, each a file.")))
@@ -54,8 +55,10 @@ impl ToSchema for FormUpload {
 impl PartialSchema for JsonUpload {
     /// Either field is there, and not both; what a library writes for "nothing" is taken as that.
     fn schema() -> RefOr<Schema> {
-        let one = json_object("image", base64("One image in base64.").into());
-        let several = ArrayBuilder::new().items(base64("An image in base64.")).min_items(Some(1));
+        let one = base64("One image in base64.").min_length(Some(4));
+        let one = json_object("image", one.into());
+        let several =
+            ArrayBuilder::new().items(base64("An image in base64.").build()).min_items(Some(1));
         let several = json_object("images", several.description(Some("Several images.")).into());
         OneOfBuilder::new()
             .description(Some("A request's images as JSON: `image` for one, `images` for several."))
@@ -84,23 +87,19 @@ fn json_object(required: &str, images: Schema) -> ObjectBuilder {
         .additional_properties(Some(AdditionalProperties::FreeForm(false)))
 }
 
-fn base64(description: &str) -> Object {
+fn base64(description: &str) -> ObjectBuilder {
     ObjectBuilder::new()
         .schema_type(Type::String)
         .format(Some(SchemaFormat::KnownFormat(KnownFormat::Byte)))
         .content_encoding("base64")
-        .min_length(Some(4))
         .description(Some(description))
-        .build()
 }
 
-fn binary() -> Object {
+fn binary() -> ObjectBuilder {
     ObjectBuilder::new()
         .schema_type(Type::String)
         .format(Some(SchemaFormat::KnownFormat(KnownFormat::Binary)))
         .content_media_type("application/octet-stream")
-        .min_length(Some(1))
-        .build()
 }
 
 fn null() -> Object {

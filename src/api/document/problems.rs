@@ -13,19 +13,23 @@ use utoipa::openapi::{
 };
 use utoipa::{IntoResponses, ToSchema};
 
-use crate::api::error::{ApiError, Problem};
+use crate::api::error::{ApiError, Form, Problem};
+use crate::api::v2::ProtocolError;
 use crate::batching::Rejection;
 use crate::pipeline::ClassifyError;
 use crate::preprocess::ImageError;
 use crate::serving::RequestError;
 use crate::telemetry::metrics::Reason;
 
+/// Of the request in every example.
+const REQUEST_ID: &str = "0b6f5a3e0a3a4bb0b4c1f5a0f6b8d1c2";
+
 /// What `/classify` answers where it has no labels.
 pub(in crate::api) struct ClassifyProblems;
 
 impl IntoResponses for ClassifyProblems {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
-        responses(&[
+        let errors = [
             ApiError::InvalidRequest("there is no image in the request".to_owned()),
             RequestError::UnknownModel {
                 asked: "resnet51".to_owned(),
@@ -42,7 +46,8 @@ impl IntoResponses for ClassifyProblems {
             rejected(Reason::QueueFull),
             rejected(Reason::Draining),
             classify(ClassifyError::Expired),
-        ])
+        ];
+        responses(Form::Problem, &errors)
     }
 }
 
@@ -59,36 +64,45 @@ fn rejected(reason: Reason) -> ApiError {
 }
 
 /// A response for each status, with an example for each error.
-pub(super) fn responses(errors: &[ApiError]) -> BTreeMap<String, RefOr<Response>> {
-    let mut by_status: BTreeMap<u16, Vec<Problem>> = BTreeMap::new();
+pub(super) fn responses(form: Form, errors: &[ApiError]) -> BTreeMap<String, RefOr<Response>> {
+    let mut by_status: BTreeMap<u16, Vec<&ApiError>> = BTreeMap::new();
     for error in errors {
-        let problem = error.problem("0b6f5a3e0a3a4bb0b4c1f5a0f6b8d1c2");
-        by_status.entry(error.status().as_u16()).or_default().push(problem);
+        by_status.entry(error.status().as_u16()).or_default().push(error);
     }
-    let response = |(status, problems): (u16, Vec<Problem>)| {
-        (status.to_string(), response(status, &problems).into())
+    let response = |(status, errors): (u16, Vec<&ApiError>)| {
+        (status.to_string(), response(form, (status, &errors)).into())
     };
     by_status.into_iter().map(response).collect()
 }
 
-fn response(status: u16, problems: &[Problem]) -> Response {
-    let words = problems.iter().map(|problem| format!("`{}`: {}", problem.code, problem.title));
+fn response(form: Form, (status, errors): (u16, &[&ApiError])) -> Response {
+    let problems = || errors.iter().map(|error| (error.problem(REQUEST_ID), error));
+    let words = problems().map(|(problem, _)| format!("`{}`: {}", problem.code, problem.title));
     let description = words.collect::<Vec<_>>().join("; ");
-    let example = |problem: &Problem| {
-        (problem.code, ExampleBuilder::new().summary(problem.title).value(Some(json!(problem))))
+    let examples = problems().map(|(problem, error)| {
+        let (code, title) = (problem.code, problem.title);
+        let value = match form {
+            Form::Problem => json!(problem),
+            Form::Protocol => json!(ProtocolError { error: error.detail() }),
+        };
+        (code, ExampleBuilder::new().summary(title).value(Some(value)))
+    });
+    let (kind, schema) = match form {
+        Form::Problem => ("application/problem+json", Problem::name()),
+        Form::Protocol => ("application/json", ProtocolError::name()),
     };
     let content = ContentBuilder::new()
-        .schema(Some(Ref::from_schema_name(Problem::name())))
-        .examples_from_iter(problems.iter().map(example))
+        .schema(Some(Ref::from_schema_name(schema)))
+        .examples_from_iter(examples)
         .build();
-    let response = ResponseBuilder::new()
-        .description(description)
-        .content("application/problem+json", content);
+    let response = ResponseBuilder::new().description(description).content(kind, content);
     headers(status).into_iter().fold(response, |to, (name, header)| to.header(name, header)).build()
 }
 
 fn headers(status: u16) -> Option<(&'static str, Header)> {
     match status {
+        401 => Some(("WWW-Authenticate", header(Type::String, "`Bearer`, as RFC 6750 has it."))),
+        429 => Some(("Retry-After", header(Type::Integer, "Seconds until the key may ask again."))),
         503 => Some((
             "Retry-After",
             header(Type::Integer, "Seconds until the backlog will have drained, spread a little."),

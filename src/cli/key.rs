@@ -1,0 +1,33 @@
+//! `key`: API keys for the file of `--api-keys-file`.
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "printing is what the command is for"
+)]
+
+use clap::{Args, Subcommand};
+
+use super::Failure;
+use crate::keys::{Name, NewKey};
+
+/// The commands under `key`.
+#[derive(Subcommand)]
+pub(super) enum Command {
+    /// Make a key: its line for the file goes to standard output, the key itself to standard error
+    New(New),
+}
+
+/// What `key new` takes.
+#[derive(Args)]
+pub(super) struct New {
+    /// Whose key it is, as log and metrics will call it
+    name: Name,
+}
+
+pub(super) fn run(command: &Command) -> Result<(), Failure> {
+    let Command::New(New { name }) = command;
+    let new = NewKey::of(name).map_err(|cause| Failure::Incomplete(cause.to_string()))?;
+    eprintln!("The key of {name}, shown this once:\n{}", new.key);
+    println!("{}", new.line);
+    Ok(())
+}
