@@ -10,13 +10,16 @@ use bytesize::ByteSize;
 use clap::Args;
 use thiserror::Error;
 
+use self::doors::DoorFlags;
+use self::telemetry::TelemetryFlags;
 use crate::inference::provider::ProviderChoice;
 use crate::resources;
 use crate::telemetry::TelemetryConfig;
 
+mod doors;
 mod telemetry;
 
-use telemetry::TelemetryFlags;
+pub use self::doors::Doors;
 
 /// The share of the memory limit that bodies and pixels may take; the rest is for the network.
 const MEMORY_SHARE: u64 = 3;
@@ -64,9 +67,8 @@ pub struct ServeFlags {
     )]
     grpc_listen: SocketAddr,
 
-    /// File of the API keys that may ask, a line each, made by `key new`; without it everybody may
-    #[arg(long, env = "RESNET_SERVE_API_KEYS_FILE", value_name = "PATH")]
-    api_keys_file: Option<PathBuf>,
+    #[command(flatten)]
+    doors: DoorFlags,
 
     /// Sessions that run side by side [default: one for every four cores on the CPU, 1 on a GPU]
     #[arg(long, env = "RESNET_SERVE_SESSIONS", value_name = "N")]
@@ -170,8 +172,8 @@ pub struct Config {
     pub admin_listen: SocketAddr,
     /// The gRPC listener.
     pub grpc_listen: SocketAddr,
-    /// Who may ask.
-    pub api_keys_file: Option<PathBuf>,
+    /// Who comes in, and how.
+    pub doors: Doors,
     /// How networks run.
     pub inference: InferenceConfig,
     /// How long a request may take.
@@ -231,6 +233,7 @@ impl ServeFlags {
     pub fn check(self) -> Result<Config, ConfigError> {
         let budget = self.memory_budget.map_or_else(default_budget, |bytes| bytes.as_u64());
         let mut mistakes = self.mistakes(budget);
+        let doors = self.doors.check(&mut mistakes);
         let standard = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
         let telemetry = self.telemetry.check(standard).map_err(|mistake| mistakes.push(mistake));
         let Ok(telemetry) = telemetry else { return Err(ConfigError(mistakes)) };
@@ -242,7 +245,7 @@ impl ServeFlags {
             listen: self.listen,
             admin_listen: self.admin_listen,
             grpc_listen: self.grpc_listen,
-            api_keys_file: self.api_keys_file,
+            doors,
             inference: InferenceConfig {
                 sessions: self.sessions,
                 max_batch: self.max_batch,
@@ -353,9 +356,10 @@ mod tests {
             "--memory-budget=1MiB",
             "--request-timeout=0s",
             "--tensorrt-cache=Cargo.toml",
+            "--tls-cert=tls.crt",
         ])
         .unwrap_err();
-        assert_eq!(error.to_string().lines().count(), 6, "{error}");
+        assert_eq!(error.to_string().lines().count(), 7, "{error}");
     }
 
     #[test]

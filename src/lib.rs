@@ -31,4 +31,5 @@ pub mod service;
 pub mod serving;
 pub mod shutdown;
 pub mod telemetry;
+pub mod tls;
 pub mod vitals;

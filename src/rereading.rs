@@ -1,32 +1,70 @@
-//! What is read anew while the service runs, when SIGHUP asks for it.
+//! Which files are read anew while the service runs, and when.
 
 use std::fmt::Display;
+use std::time::Duration;
 
 use tokio::task;
+use tokio::time::{MissedTickBehavior, interval};
 
 use crate::keys::Keys;
 use crate::shutdown::Hangups;
+use crate::tls::Tls;
 
-/// Reads the API keys anew at every hangup; what cannot be read leaves all as it was.
-pub fn start(mut hangups: Hangups, keys: Option<Keys>) {
+/// How often it is looked whether certificates have changed: whoever renews them, such as the
+/// kubelet for a mounted secret, sends no signal.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// What can be read anew.
+#[derive(Clone)]
+pub struct Files {
+    /// The API keys, at a hangup.
+    pub keys: Option<Keys>,
+    /// The certificates, at a hangup and when they change.
+    pub tls: Option<Tls>,
+}
+
+/// Reads the files anew for as long as the process lives; what cannot be read leaves all as it was.
+pub fn start(mut hangups: Hangups, files: Files) {
     task::spawn(async move {
+        let mut looks = interval(LOOK);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            hangups.next().await;
-            if let Some(keys) = keys.clone() {
-                read("API keys", move || keys.reload()).await;
+            let files = files.clone();
+            tokio::select! {
+                () = hangups.next() => on_disk(move || files.read()).await,
+                _ = looks.tick(), if files.tls.is_some() => on_disk(move || files.look()).await,
             }
         }
     });
 }
 
-/// Files may be slow, so they are read off the async threads.
-async fn read<E: Display + Send + 'static>(
-    what: &'static str,
-    read: impl FnOnce() -> Result<usize, E> + Send + 'static,
-) {
-    match task::spawn_blocking(read).await {
-        Ok(Ok(count)) => tracing::info!(what, count, "read anew"),
-        Ok(Err(cause)) => tracing::error!(what, %cause, "not read anew; what was there holds"),
+impl Files {
+    fn read(&self) {
+        if let Some(keys) = &self.keys {
+            told("API keys", keys.reload());
+        }
+        if let Some(tls) = &self.tls {
+            told("TLS certificates", tls.reload());
+        }
+    }
+
+    fn look(&self) {
+        if let Some(tls) = self.tls.as_ref().filter(|tls| tls.has_changed()) {
+            told("TLS certificates", tls.reload());
+        }
+    }
+}
+
+fn told<E: Display>(what: &str, read: Result<(), E>) {
+    match read {
+        Ok(()) => tracing::info!(what, "read anew"),
         Err(cause) => tracing::error!(what, %cause, "not read anew; what was there holds"),
+    }
+}
+
+/// Files may be slow, so they are read off the async threads.
+async fn on_disk(read: impl FnOnce() + Send + 'static) {
+    if let Err(panic) = task::spawn_blocking(read).await {
+        tracing::error!(%panic, "files were not read anew");
     }
 }

@@ -1,6 +1,7 @@
 //! The service from start to exit: parts, listeners, warm-up, drain, in that order.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,8 +12,9 @@ use tokio::task;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::api::{self, AdminState, Router, listener};
-use crate::config::Config;
+use crate::api::listener::{self, Entrance};
+use crate::api::{self, AdminState, Router};
+use crate::config::{Config, Doors};
 use crate::cpu_pool::CpuPool;
 use crate::grpc;
 use crate::history::History;
@@ -22,12 +24,13 @@ use crate::memory::MemoryBudget;
 use crate::pipeline::Resources;
 use crate::readiness::{Readiness, State};
 use crate::reloading;
-use crate::rereading;
+use crate::rereading::{self, Files};
 use crate::resources::{memory_limit, resident_memory};
 use crate::serving::{App, AppState, Limits, Models};
 use crate::shutdown::{self, Signals};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::{Telemetry, gpu};
+use crate::tls::{Acceptor, Audience, Tls, TlsError};
 use crate::vitals::Vitals;
 
 mod loader;
@@ -52,6 +55,9 @@ pub enum ServeError {
     /// The API keys are not in order.
     #[error(transparent)]
     Keys(#[from] KeysError),
+    /// The certificates are not in order.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// An address cannot be listened on.
     #[error("cannot listen on `{address}`: {cause}")]
     Listen {
@@ -89,13 +95,15 @@ pub async fn run(config: Config, telemetry: Telemetry) -> Result<(), ServeError>
     let mut signals = Signals::listen().map_err(ServeError::Signals)?;
     let hangups = || shutdown::hangups().map_err(ServeError::Signals);
     let (to_reload, to_reread) = (hangups()?, hangups()?);
-    let keys = keys(&config)?;
+    let files = files(&config.doors)?;
+    warn_if_open(&config);
     let resources = resources(&config, &metrics);
     announce(&config);
     let readiness = Readiness::starting();
-    let public = bind(config.listen, "public").await?;
-    let admin = bind(config.admin_listen, "admin").await?;
-    let grpc = bind(config.grpc_listen, "grpc").await?;
+    let tls = |audience| files.tls.as_ref().map(|tls| tls.acceptor(audience));
+    let public = bind((config.listen, "public"), tls(Audience::Clients)).await?;
+    let admin = bind((config.admin_listen, "admin"), tls(Audience::Operators)).await?;
+    let grpc = bind((config.grpc_listen, "grpc"), tls(Audience::Clients)).await?;
     let vitals = Vitals::new(readiness.clone(), resources.pool.clone(), resources.memory.clone());
     gpu::watch(Arc::clone(&metrics));
     let history = History::default();
@@ -114,8 +122,8 @@ pub async fn run(config: Config, telemetry: Telemetry) -> Result<(), ServeError>
     };
     leave_room(&config, &resources.memory);
     models.iter().for_each(|model| vitals.watch(model.name(), model.pipeline.queue()));
-    rereading::start(to_reread, keys.clone());
-    let app = app((models, keys), (&config, &resources), readiness.clone());
+    rereading::start(to_reread, files.clone());
+    let app = app((models, files.keys), (&config, &resources), readiness.clone());
     let doors = [
         Listening::start(public, |_| api::router::public(app.clone())),
         Listening::start(grpc, |stop| grpc::router(app.clone(), stop)),
@@ -154,10 +162,10 @@ pub async fn run(config: Config, telemetry: Telemetry) -> Result<(), ServeError>
 
 impl Listening {
     /// What is served may want to know when it will be stopped.
-    fn start(listener: TcpListener, router: impl FnOnce(CancellationToken) -> Router) -> Self {
+    fn start(entrance: Entrance, router: impl FnOnce(CancellationToken) -> Router) -> Self {
         let stop = CancellationToken::new();
         let router = router(stop.clone());
-        Self { task: task::spawn(listener::serve(listener, router, stop.clone())), stop }
+        Self { task: task::spawn(listener::serve(entrance, router, stop.clone())), stop }
     }
 
     /// Accepts nothing more and waits for the answers that are due.
@@ -174,13 +182,21 @@ async fn finish<const DOORS: usize>(doors: [Listening; DOORS], app: &App, crew: 
     crew.join().await;
 }
 
-/// The API keys, where there is a file of them.
-fn keys(config: &Config) -> Result<Option<Keys>, ServeError> {
+/// What can be read anew later, as it is now.
+fn files(doors: &Doors) -> Result<Files, ServeError> {
+    let keys = doors.api_keys_file.as_deref().map(Keys::load).transpose()?;
+    let tls = doors.tls.clone().map(Tls::load).transpose()?;
+    Ok(Files { keys, tls })
+}
+
+fn warn_if_open(config: &Config) {
     let beyond = [config.listen, config.grpc_listen].iter().any(|door| !door.ip().is_loopback());
-    if config.api_keys_file.is_none() && beyond {
+    let tls = config.doors.tls.as_ref();
+    let open =
+        config.doors.api_keys_file.is_none() && tls.is_none_or(|tls| tls.client_ca.is_none());
+    if open && beyond {
         tracing::warn!("there are no API keys: whoever reaches this service may ask it");
     }
-    Ok(config.api_keys_file.as_deref().map(Keys::load).transpose()?)
 }
 
 fn app(
@@ -205,7 +221,8 @@ fn app(
 /// As [`run`], addresses excepted.
 pub async fn check(config: Config, telemetry: &Telemetry) -> Result<(), ServeError> {
     let resources = resources(&config, &telemetry.metrics);
-    keys(&config)?;
+    files(&config.doors)?;
+    warn_if_open(&config);
     let Loaded { models, crew, .. } = load(&config, &resources).await?;
     models.close();
     crew.join().await;
@@ -258,12 +275,15 @@ fn announce(config: &Config) {
     );
 }
 
-async fn bind(address: std::net::SocketAddr, listener: &str) -> Result<TcpListener, ServeError> {
+async fn bind(
+    (address, listener): (SocketAddr, &str),
+    tls: Option<Acceptor>,
+) -> Result<Entrance, ServeError> {
     let failed = |cause| ServeError::Listen { address: address.to_string(), cause };
     let bound = TcpListener::bind(address).await.map_err(failed)?;
     let address = bound.local_addr().map_err(failed)?;
-    tracing::info!(listener, %address, "listening");
-    Ok(bound)
+    tracing::info!(listener, %address, tls = tls.is_some(), "listening");
+    Ok(Entrance { listener: bound, tls })
 }
 
 /// Loading computes, so it runs off the async threads.

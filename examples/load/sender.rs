@@ -40,6 +40,8 @@ pub(crate) struct Sender {
 
 impl Sender {
     pub(crate) fn new(settings: Settings) -> Result<Self, String> {
+        // Without one there is no client, even where it will speak no TLS; there may be one already.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let client = Client::builder()
             .redirect(redirect::Policy::none())
             .no_proxy()

@@ -10,12 +10,16 @@ use axum::Router;
 use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
+use tokio_rustls::server::TlsStream;
+use tokio_util::either::Either;
 use tokio_util::sync::CancellationToken;
+
+use crate::tls::Acceptor;
 
 /// A client that takes longer for its request's head is cut off.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
@@ -38,10 +42,30 @@ const LINGER: Duration = Duration::from_secs(1);
 /// After an accept that failed for want of file descriptors, some may be free again.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Serves HTTP/1.1 and HTTP/2 without TLS until `stop`, then finishes what was accepted.
-pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
-    let connections = GracefulShutdown::new();
-    let builder = builder();
+/// Where connections come in.
+pub struct Entrance {
+    /// What they connect to.
+    pub listener: TcpListener,
+    /// What encrypts them.
+    pub tls: Option<Acceptor>,
+}
+
+/// Why a connection has ended badly.
+type Failure = Box<dyn Error + Send + Sync>;
+
+/// What is read from and written to.
+type Stream = Either<TcpStream, TlsStream<TcpStream>>;
+
+/// Serves HTTP/1.1 and HTTP/2 until `stop`, then finishes what was accepted.
+pub async fn serve(entrance: Entrance, router: Router, stop: CancellationToken) {
+    let Entrance { listener, tls } = entrance;
+    let server = Server {
+        builder: builder(),
+        router,
+        tls,
+        connections: GracefulShutdown::new(),
+        end: CancellationToken::new(),
+    };
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS as usize));
     loop {
         let accepted = tokio::select! {
@@ -49,7 +73,7 @@ pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToke
             () = stop.cancelled() => break,
         };
         match accepted {
-            Ok(accepted) => spawn(&builder, accepted, router.clone(), &connections),
+            Ok(accepted) => server.spawn(accepted),
             Err(cause) => {
                 tracing::warn!(%cause, "a connection could not be accepted");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -59,11 +83,22 @@ pub async fn serve(listener: TcpListener, router: Router, stop: CancellationToke
     // Who has connected before the end is still answered; then no new connection is taken.
     for stream in waiting(listener) {
         let place = Arc::clone(&places).try_acquire_owned().ok();
-        spawn(&builder, Accepted { stream, place }, router.clone(), &connections);
+        server.spawn(Accepted { stream, place });
     }
     let all_closed = places.acquire_many(MAX_CONNECTIONS);
     let _ = timeout(LINGER, all_closed).await;
-    connections.shutdown().await;
+    server.end.cancel();
+    server.connections.shutdown().await;
+}
+
+/// What every connection of a listener is served with.
+struct Server {
+    builder: Builder<TokioExecutor>,
+    router: Router,
+    tls: Option<Acceptor>,
+    connections: GracefulShutdown,
+    /// From then on nobody waits for a handshake.
+    end: CancellationToken,
 }
 
 /// A connection and, except at the end, its place among [`MAX_CONNECTIONS`].
@@ -108,14 +143,46 @@ fn builder() -> Builder<TokioExecutor> {
     builder
 }
 
-fn spawn(
-    builder: &Builder<TokioExecutor>,
-    Accepted { stream, place }: Accepted,
-    router: Router,
-    connections: &GracefulShutdown,
-) {
-    // Answers are small and whole; waiting to fill a segment would only delay them.
-    let _ = stream.set_nodelay(true);
+impl Server {
+    /// Serves a connection in a task of its own, so that no handshake keeps others waiting.
+    fn spawn(&self, Accepted { stream, place }: Accepted) {
+        // Answers are small and whole; waiting to fill a segment would only delay them.
+        let _ = stream.set_nodelay(true);
+        let (builder, router) = (self.builder.clone(), self.router.clone());
+        let (tls, end) = (self.tls.clone(), self.end.clone());
+        let watcher = self.connections.watcher();
+        tokio::spawn(async move {
+            let _place = place;
+            let served = async {
+                let stream = encrypted(tls, stream, end).await?;
+                answer((builder, router), stream, watcher).await
+            };
+            if let Err(cause) = served.await {
+                tracing::debug!(cause, "a connection ended badly");
+            }
+        });
+    }
+}
+
+/// A connection after its handshake, where there is one, which may not take long.
+async fn encrypted(
+    tls: Option<Acceptor>,
+    stream: TcpStream,
+    end: CancellationToken,
+) -> Result<Stream, Failure> {
+    let Some(tls) = tls else { return Ok(Either::Left(stream)) };
+    tokio::select! {
+        shaken = timeout(HEAD_TIMEOUT, tls.accept(stream)) => Ok(Either::Right(shaken??)),
+        () = end.cancelled() => Err("the end came before the handshake".into()),
+    }
+}
+
+/// Answers the requests of a connection.
+async fn answer(
+    (builder, router): (Builder<TokioExecutor>, Router),
+    stream: Stream,
+    watcher: Watcher,
+) -> Result<(), Failure> {
     let spoken = CancellationToken::new();
     let first_request = spoken.clone();
     let router = TowerToHyperService::new(router);
@@ -123,21 +190,15 @@ fn spawn(
         first_request.cancel();
         router.call(request)
     });
-    let connection = builder.serve_connection(TokioIo::new(stream), service).into_owned();
-    let connection = connections.watch(connection);
-    tokio::spawn(async move {
-        let _place = place;
-        if let Err(cause) = unless_silent(connection, spoken).await {
-            tracing::debug!(cause, "a connection ended badly");
-        }
-    });
+    let connection = builder.serve_connection(TokioIo::new(stream), service);
+    unless_silent(watcher.watch(connection.into_owned()), spoken).await
 }
 
 /// Drives a connection to its end, or drops it where its first request does not come in time:
 /// until it knows the protocol, hyper waits for a silent client without limit.
 async fn unless_silent<C>(connection: C, spoken: CancellationToken) -> C::Output
 where
-    C: Future<Output = Result<(), Box<dyn Error + Send + Sync>>>,
+    C: Future<Output = Result<(), Failure>>,
 {
     let mut connection = pin!(connection);
     let beginning = async {
@@ -155,15 +216,21 @@ where
 
 #[cfg(test)]
 mod tests {
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
     use super::*;
+    use crate::tls::tests::{Certificates, connect};
+    use crate::tls::{Audience, Tls, unverified_client};
+
+    fn plain(listener: TcpListener) -> Entrance {
+        Entrance { listener, tls: None }
+    }
 
     /// A listener with nothing behind it, and what a client reads after it has sent `bytes`.
     async fn answer_to(bytes: &[u8]) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        tokio::spawn(serve(listener, Router::new(), CancellationToken::new()));
+        tokio::spawn(serve(plain(listener), Router::new(), CancellationToken::new()));
         let mut client = TcpStream::connect(address).await.unwrap();
         client.write_all(bytes).await.unwrap();
         let mut answer = String::new();
@@ -180,7 +247,7 @@ mod tests {
     const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n";
 
     /// Sends a request and reads the head of its answer.
-    async fn ask(client: &mut TcpStream) -> String {
+    async fn ask(client: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> String {
         client.write_all(REQUEST).await.unwrap();
         let mut answer = vec![0; 12];
         client.read_exact(&mut answer).await.unwrap();
@@ -197,7 +264,7 @@ mod tests {
         let clients: Vec<_> = (0..20).map(connect).collect();
         let stop = CancellationToken::new();
         stop.cancel();
-        tokio::spawn(serve(listener, Router::new(), stop));
+        tokio::spawn(serve(plain(listener), Router::new(), stop));
         for client in clients {
             client.set_nonblocking(true).unwrap();
             let mut client = TcpStream::from_std(client).unwrap();
@@ -210,7 +277,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let stop = CancellationToken::new();
-        let serving = tokio::spawn(serve(listener, Router::new(), stop.clone()));
+        let serving = tokio::spawn(serve(plain(listener), Router::new(), stop.clone()));
         assert_eq!(ask(&mut client).await, "HTTP/1.1 404");
         stop.cancel();
         assert_eq!(ask(&mut client).await, "HTTP/1.1 404");
@@ -222,5 +289,42 @@ mod tests {
     async fn a_client_that_speaks_is_answered() {
         let request = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
         assert!(answer_to(request).await.starts_with("HTTP/1.1 404"));
+    }
+
+    fn encrypted(listener: TcpListener) -> Entrance {
+        let tls = Tls::load(Certificates::make().files()).unwrap();
+        Entrance { listener, tls: Some(tls.acceptor(Audience::Clients)) }
+    }
+
+    #[tokio::test]
+    async fn a_client_that_shakes_no_hands_keeps_nobody_waiting_and_does_not_hold_the_end() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let stop = CancellationToken::new();
+        let serving = tokio::spawn(serve(encrypted(listener), Router::new(), stop.clone()));
+        let _silent = TcpStream::connect(address).await.unwrap();
+        let mut config = unverified_client().unwrap();
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        let stream = TcpStream::connect(address).await.unwrap();
+        let mut client = connect(stream, config).await.unwrap();
+        assert_eq!(ask(&mut client).await, "HTTP/1.1 404");
+        stop.cancel();
+        assert_eq!(ask(&mut client).await, "HTTP/1.1 404");
+        drop(client);
+        serving.await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_shakes_no_hands_is_cut_off() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(serve(encrypted(listener), Router::new(), CancellationToken::new()));
+        for said in [b"".as_slice(), b"GET / HTTP/1.1\r\n\r\n"] {
+            let mut client = TcpStream::connect(address).await.unwrap();
+            client.write_all(said).await.unwrap();
+            let mut answer = Vec::new();
+            let _ = client.read_to_end(&mut answer).await;
+            assert!(!answer.starts_with(b"HTTP"), "{answer:?}");
+        }
     }
 }

@@ -1,12 +1,17 @@
 //! `probe`: asks a running service, as a container's health check does.
 
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
+use rustls::pki_types::ServerName;
+use rustls::{ClientConnection, StreamOwned};
 
 use super::Failure;
+use crate::tls;
 
 /// Longer than a service that works ever takes.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -23,6 +28,11 @@ pub(super) struct Arguments {
     )]
     admin_listen: SocketAddr,
 
+    /// Certificate of the service: where it has one, it is asked by TLS, and the certificate it
+    /// shows is not verified
+    #[arg(long, env = "RESNET_SERVE_TLS_CERT", value_name = "PATH")]
+    tls_cert: Option<PathBuf>,
+
     /// What to ask: `/ready` or `/live`
     #[arg(long, value_name = "PATH", default_value = "/ready")]
     path: String,
@@ -31,7 +41,11 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let address = reachable(arguments.admin_listen);
     let failed = |cause: io::Error| Failure::Incomplete(format!("`{address}`: {cause}"));
-    let answer = ask(address, &arguments.path).map_err(failed)?;
+    let answer = match arguments.tls_cert {
+        None => ask(address, &arguments.path),
+        Some(_) => ask_encrypted(address, &arguments.path),
+    };
+    let answer = answer.map_err(failed)?;
     let status = answer.split_whitespace().nth(1);
     if status == Some("200") {
         return Ok(());
@@ -40,11 +54,29 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     Err(Failure::Incomplete(format!("`{address}{}`: {}", arguments.path, body.trim())))
 }
 
-/// One request and its whole answer, which is short.
 fn ask(address: SocketAddr, path: &str) -> io::Result<String> {
-    let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
+    exchange(connect(address)?, (address, path))
+}
+
+fn ask_encrypted(address: SocketAddr, path: &str) -> io::Result<String> {
+    let config = Arc::new(tls::unverified_client().map_err(io::Error::other)?);
+    let name = ServerName::IpAddress(address.ip().into());
+    let connection = ClientConnection::new(config, name).map_err(io::Error::other)?;
+    exchange(StreamOwned::new(connection, connect(address)?), (address, path))
+}
+
+fn connect(address: SocketAddr) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect_timeout(&address, PATIENCE)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
+    Ok(stream)
+}
+
+/// One request and its whole answer, which is short.
+fn exchange(
+    mut stream: impl Read + Write,
+    (address, path): (SocketAddr, &str),
+) -> io::Result<String> {
     write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;

@@ -31,9 +31,10 @@ pub(super) fn run(Arguments { flags }: Arguments) -> Result<(), Failure> {
 impl From<ServeError> for Failure {
     fn from(error: ServeError) -> Self {
         match error {
-            ServeError::Start(_) | ServeError::SameName(_) | ServeError::Keys(_) => {
-                Self::Config(error.to_string())
-            }
+            ServeError::Start(_)
+            | ServeError::SameName(_)
+            | ServeError::Keys(_)
+            | ServeError::Tls(_) => Self::Config(error.to_string()),
             ServeError::Listen { .. } | ServeError::Signals(_) => {
                 Self::Incomplete(error.to_string())
             }

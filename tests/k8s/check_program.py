@@ -48,6 +48,20 @@ class Named(unittest.TestCase):
         self.assertEqual(found[0]["metadata"]["labels"][monitor["jobLabel"]], "resnet-serve")
         self.assertIn("/metrics", program.admin_paths())
 
+    def test_with_tls_probes_and_scrapes_speak_it_and_the_certificate_is_where_it_is_mounted(self) -> None:
+        documents = build("overlays/cpu", ("monitoring", "tls"))
+        one_container = container(documents)
+        probes = [one_container[probe]["httpGet"] for probe in ("startupProbe", "readinessProbe", "livenessProbe")]
+        self.assertEqual([probe["scheme"] for probe in probes], ["HTTPS"] * 3)
+        self.assertEqual(one(documents, "ServiceMonitor")["spec"]["endpoints"][0]["scheme"], "https")
+        mounted = {mount["name"]: mount["mountPath"] for mount in one_container["volumeMounts"]}["tls"]
+        # The names that a Secret of the type `kubernetes.io/tls` has.
+        self.assertEqual(environment(documents)["RESNET_SERVE_TLS_CERT"], f"{mounted}/tls.crt")
+        self.assertEqual(environment(documents)["RESNET_SERVE_TLS_KEY"], f"{mounted}/tls.key")
+        client = next(each for each in of_kind(documents, "Service") if each["metadata"]["name"] == "resnet-serve")
+        self.assertEqual({port["targetPort"] for port in client["spec"]["ports"]}, {"http", "grpc"})
+        self.assertEqual({port["appProtocol"] for port in client["spec"]["ports"]}, {"https"})
+
     def test_rules_and_dashboard_are_those_of_the_folder_monitoring(self) -> None:
         documents = build("overlays/cpu", ("monitoring",))
         written = [yaml.safe_load((MONITORING / name).read_text())["groups"] for name in ("rules.yaml", "alerts.yaml")]

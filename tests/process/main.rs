@@ -14,4 +14,5 @@ mod reloading;
 mod selftests;
 mod serving;
 mod support;
+mod tls;
 mod traces;

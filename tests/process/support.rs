@@ -18,6 +18,8 @@ pub(crate) fn run(arguments: &[&str]) -> Output {
 
 /// The binary with nothing set that a test does not set.
 pub(crate) fn command() -> Command {
+    // The tests' own client wants to know, even where it speaks no TLS.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let mut command = Command::new(BINARY);
     command
         .current_dir(env!("CARGO_MANIFEST_DIR"))

@@ -1,0 +1,58 @@
+//! The flags that say who comes in, and how.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::tls::TlsFiles;
+
+/// The flags of the doors, as typed.
+#[derive(Args, Debug)]
+pub(super) struct DoorFlags {
+    /// File of the API keys that may ask, a line each, made by `key new`; without it everybody may
+    #[arg(long, env = "RESNET_SERVE_API_KEYS_FILE", value_name = "PATH")]
+    api_keys_file: Option<PathBuf>,
+
+    /// Certificate in PEM, with those above it: all listeners speak TLS; read anew when it changes
+    #[arg(long, env = "RESNET_SERVE_TLS_CERT", value_name = "PATH")]
+    tls_cert: Option<PathBuf>,
+
+    /// Private key of that certificate, in PEM
+    #[arg(long, env = "RESNET_SERVE_TLS_KEY", value_name = "PATH")]
+    tls_key: Option<PathBuf>,
+
+    /// Who signs the certificates of clients, in PEM; they need one then, on the public and the
+    /// gRPC listener
+    #[arg(long, env = "RESNET_SERVE_TLS_CLIENT_CA", value_name = "PATH")]
+    tls_client_ca: Option<PathBuf>,
+}
+
+/// Who comes in, and how.
+#[derive(Clone, Debug)]
+pub struct Doors {
+    /// Who may ask; everybody without it.
+    pub api_keys_file: Option<PathBuf>,
+    /// What connections are encrypted with.
+    pub tls: Option<TlsFiles>,
+}
+
+impl DoorFlags {
+    /// Puts together what belongs together; what does not goes to `mistakes`.
+    pub(super) fn check(self, mistakes: &mut Vec<String>) -> Doors {
+        let tls = match (self.tls_cert, self.tls_key, self.tls_client_ca) {
+            (Some(certificate), Some(key), client_ca) => {
+                Some(TlsFiles { certificate, key, client_ca })
+            }
+            (None, None, None) => None,
+            (None, None, Some(_)) => {
+                mistakes.push("--tls-client-ca needs --tls-cert and --tls-key".to_owned());
+                None
+            }
+            (Some(_), None, _) | (None, Some(_), _) => {
+                mistakes.push("--tls-cert and --tls-key need each other".to_owned());
+                None
+            }
+        };
+        Doors { api_keys_file: self.api_keys_file, tls }
+    }
+}
