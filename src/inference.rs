@@ -8,21 +8,34 @@ pub mod provider;
 pub mod runtime;
 mod tensor;
 
-pub use tensor::{BatchTensor, Elements, Logits};
+/// The names that `model build` gives to what a graph shows beside its scores.
+pub(crate) use crate::networks::{FEATURE_MAP, FEATURES};
+pub use tensor::{BatchTensor, Elements, Features, ImageFeatures, ImageOutputs, Logits, Outputs};
 
 /// A network on one device, owned by one thread.
 pub trait Engine: Send {
-    /// Runs a batch of `[n, …]` images and returns `[n, classes]` logits.
+    /// Runs a batch of `[n, …]` images and returns `[n, classes]` logits; beside them, where that
+    /// is wanted, what the network makes them of, if it shows that.
     ///
     /// # Errors
     ///
     /// When the device refuses the batch; the engine stays usable.
-    fn run(&mut self, batch: &BatchTensor) -> Result<Logits, InferenceError>;
+    fn run(&mut self, batch: &BatchTensor, wanted: Wanted) -> Result<Outputs, InferenceError>;
 
     /// Images that the graph takes at once, where it takes no other number.
     fn fixed_batch(&self) -> Option<usize> {
         None
     }
+}
+
+/// What is copied out of a network's outputs.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Wanted {
+    /// The logits alone.
+    #[default]
+    Logits,
+    /// Whatever the network shows.
+    Features,
 }
 
 /// Where engines come from.
@@ -36,12 +49,37 @@ pub trait EngineFactory: Send + Sync {
 }
 
 /// How a graph calls what it takes and gives.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct TensorNames {
     /// The picture.
     pub input: String,
     /// A score a class.
     pub output: String,
+    /// What it gives beside the scores.
+    pub features: FeatureShapes,
+}
+
+/// What a graph shows of how it comes to its scores, each for one image.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct FeatureShapes {
+    /// Values of the output `features`, which the last layer reads.
+    pub vector: Option<usize>,
+    /// Channels, rows and columns of the output `feature_map`, whose mean that often is.
+    pub map: Option<[usize; 3]>,
+}
+
+impl FeatureShapes {
+    /// Numbers that they take together.
+    #[must_use]
+    pub fn values(&self) -> usize {
+        self.vector.unwrap_or(0) + self.map_values()
+    }
+
+    /// Numbers that the map takes.
+    #[must_use]
+    pub fn map_values(&self) -> usize {
+        self.map.map_or(0, |map| map.iter().product())
+    }
 }
 
 /// A batch that did not run.

@@ -9,6 +9,7 @@ pub mod client;
 pub mod config;
 pub mod cpu_pool;
 pub mod evaluation;
+pub mod explanation;
 pub mod grpc;
 pub mod history;
 pub mod inference;

@@ -22,6 +22,7 @@ use crate::preprocess::Packing;
 use crate::selftest::SelfTestError;
 use crate::telemetry::{self, metrics::Metrics};
 
+mod explainer;
 mod known;
 
 pub use known::measure;
@@ -124,6 +125,7 @@ pub fn load(
     };
     let (queue, collector) = batching::pair(gathering, Arc::clone(&resources.metrics));
     let tensors = first.names();
+    let explainer = explainer::find(&model, &tensors);
     let mut engines = vec![first];
     for _ in 1..layout.sessions.get() {
         engines.push(factory.engine()?);
@@ -140,7 +142,8 @@ pub fn load(
         return Err(cause);
     }
     let loaded = LoadedModel {
-        pipeline: Pipeline::new(model, queue, resources.clone()),
+        pipeline: Pipeline::new(model, queue, resources.clone())
+            .showing(tensors.features, explainer),
         tensors,
         workers,
         asked: config.provider,

@@ -7,6 +7,7 @@
 mod description;
 mod graph;
 pub mod inspect;
+mod last_layer;
 mod name;
 mod onnx;
 mod options;
@@ -20,6 +21,8 @@ use prost::Message;
 use thiserror::Error;
 
 pub use graph::WeightError;
+pub(crate) use graph::{FEATURE_MAP, FEATURES};
+pub use last_layer::{LastLayer, LastLayerError};
 pub use name::{BlockKind, Family, Network, UnknownNetwork};
 pub use options::{
     BuildOptions, InputType, Normalization, OptionError, ShortcutOption, Variant, WeightsType,

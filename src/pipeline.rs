@@ -6,19 +6,25 @@ use std::sync::Arc;
 use bytes::Bytes;
 use thiserror::Error;
 use tokio::time::{Instant, timeout_at};
-use tracing::{Instrument as _, Span, info_span};
+use tracing::{Span, info_span};
 
 use crate::batching::{Content, JobError, Prepared, Queue, Rejection, Row, Slot, Spent};
 use crate::cpu_pool::{CpuPool, Lane};
+use crate::explanation::Explainer;
+use crate::inference::{FeatureShapes, ImageFeatures, Wanted};
 use crate::memory::{Charge, MemoryBudget};
 use crate::model::{Manifest, Model};
 use crate::preprocess::{ImageError, ImageHeader, Transform};
 use crate::ranking::{self, Ranked};
-use crate::telemetry::metrics::{Abandonment, Metrics, Outcome, Reason, Stage};
+use crate::telemetry::metrics::{Metrics, Outcome, Reason, Stage};
 use crate::telemetry::stages::StageTimes;
 
+mod decoding;
+mod explain;
 mod fate;
 mod waiting;
+
+pub use explain::Explanation;
 
 use fate::Fate;
 use waiting::Waiting;
@@ -43,6 +49,9 @@ pub struct Pipeline {
     queue: Queue,
     transform: Transform,
     resources: Resources,
+    /// What the network can be asked for beside its scores.
+    features: FeatureShapes,
+    explainer: Option<Arc<Explainer>>,
 }
 
 /// What is asked of every image of one request.
@@ -52,6 +61,8 @@ pub struct Request {
     pub top_k: usize,
     /// When the answer is of no use any more.
     pub deadline: Instant,
+    /// What of the network's outputs is of interest.
+    pub wanted: Wanted,
     /// The request's share of the pool.
     pub lane: Lane,
     /// What its stages take.
@@ -76,8 +87,15 @@ pub enum Input {
     Tensor(Encoded),
 }
 
-/// What the network says of one image: `[classes]`, as it gives them.
-pub type Scores = Row;
+/// What the network says of one image, and the memory that its features hold.
+#[derive(Debug)]
+pub struct Scores {
+    /// `[classes]`, as the network gives them.
+    pub logits: Vec<f32>,
+    /// What they are made of, where that is wanted and shown.
+    pub features: Option<ImageFeatures>,
+    _charge: Charge,
+}
 
 /// What is known of one image.
 #[derive(Clone, Debug)]
@@ -86,6 +104,8 @@ pub struct Classification {
     pub ranked: Vec<Ranked>,
     /// The picture as it came.
     pub image: ImageHeader,
+    /// What speaks for the first of the classes, where that was asked for.
+    pub explanation: Option<Explanation>,
 }
 
 /// Why an image has no classes.
@@ -110,7 +130,16 @@ impl Pipeline {
     #[must_use]
     pub fn new(model: Arc<Model>, queue: Queue, resources: Resources) -> Self {
         let transform = transform(&model.manifest);
-        Self { model, queue, transform, resources }
+        let (features, explainer) = (FeatureShapes::default(), None);
+        Self { model, queue, transform, resources, features, explainer }
+    }
+
+    /// The same for a network that shows what its scores are made of, and with what explains them.
+    #[must_use]
+    pub fn showing(mut self, features: FeatureShapes, explainer: Option<Arc<Explainer>>) -> Self {
+        self.features = features;
+        self.explainer = explainer;
+        self
     }
 
     /// Says whether one image would be admitted now, so that a hopeless body is not read.
@@ -167,7 +196,8 @@ impl Pipeline {
     #[must_use]
     pub fn request(&self, top_k: usize, deadline: Instant) -> Request {
         let lane = self.resources.pool.lane();
-        Request { top_k, deadline, lane, times: StageTimes::default() }
+        let wanted = Wanted::Logits;
+        Request { top_k, deadline, wanted, lane, times: StageTimes::default() }
     }
 
     /// A request for images whose scores are wanted as they are.
@@ -222,9 +252,11 @@ impl Pipeline {
         let header = ImageHeader::parse(&image.bytes, self.resources.max_pixels)?;
         let prepared = self.decode((image, &header), request, fate).await?;
         let scores = self.run((prepared, slot), request, fate).await?;
-        let probabilities = ranking::probabilities(&scores, self.model.manifest.output.activation);
+        let activation = self.model.manifest.output.activation;
+        let probabilities = ranking::probabilities(&scores.logits, activation);
         let ranked = ranking::top_k(&probabilities, request.top_k);
-        Ok(Classification { ranked, image: header })
+        let explanation = self.explain((&ranked, scores), &header, request).await?;
+        Ok(Classification { ranked, image: header, explanation })
     }
 
     async fn score_input(
@@ -239,7 +271,7 @@ impl Pipeline {
                 self.decode((image, &header), request, fate).await?
             }
             Input::Tensor(Encoded { bytes, charge }) => {
-                Prepared { content: Content::Tensor(bytes), charge }
+                Prepared { content: Content::Tensor(bytes), wanted: request.wanted, charge }
             }
         };
         self.run((prepared, slot), request, fate).await
@@ -252,60 +284,16 @@ impl Pipeline {
         request: &Request,
         fate: &mut Fate<'_>,
     ) -> Result<Scores, ClassifyError> {
+        let charge = self.charge_features(request)?;
         fate.at = None;
         let waiting = Waiting::begin(&slot, request);
         let answer = slot.submit(prepared, request.deadline).await;
-        let scores =
+        let Row { logits, features } =
             answer.unwrap_or_else(|_| Err(JobError::Failed("a worker died".to_owned())))?;
         let Spent { queue, inference } = waiting.spent();
         self.resources.metrics.observe_stage(Stage::Queue, queue);
         self.resources.metrics.observe_stage(Stage::Inference, inference);
-        Ok(scores)
-    }
-
-    async fn decode(
-        &self,
-        (image, header): (Encoded, &ImageHeader),
-        request: &Request,
-        fate: &mut Fate<'_>,
-    ) -> Result<Prepared, ClassifyError> {
-        let span = decode_span(header);
-        self.decode_on_a_core((image, header.clone()), request, fate).instrument(span).await
-    }
-
-    /// Waits for a core, charges what decoding will take at its peak, and decodes.
-    async fn decode_on_a_core(
-        &self,
-        (image, header): (Encoded, ImageHeader),
-        request: &Request,
-        fate: &mut Fate<'_>,
-    ) -> Result<Prepared, ClassifyError> {
-        let decoding = request.times.begin(Stage::Decode);
-        let peak = self.peak_bytes(&image, &header)?;
-        let core = request.lane.core().await;
-        fate.at = Some(Abandonment::Decode);
-        let charge = self.resources.memory.charge(peak).ok_or_else(|| self.out_of_memory())?;
-        let transform = self.transform;
-        let started = Instant::now();
-        let work = move || decode(transform, &image, (&header, charge));
-        let decoded = core.run(work).await;
-        self.queue.observe_decode(started.elapsed());
-        // A decoder that panics has met a picture that it cannot read.
-        let broken = |_| Err(ImageError::Undecodable { reason: "the decoder gave up".to_owned() });
-        let prepared = decoded.unwrap_or_else(broken)?;
-        self.resources.metrics.observe_stage(Stage::Decode, decoding.elapsed());
-        Ok(prepared)
-    }
-
-    /// What decoding takes beside the image itself. Where that is never there, waiting does not help.
-    fn peak_bytes(&self, image: &Encoded, header: &ImageHeader) -> Result<u64, ImageError> {
-        let peak = self.transform.peak_bytes(image.bytes.len(), header);
-        let (needed, budget) = (image.charge.bytes() + peak, self.resources.memory.limit());
-        if needed > budget {
-            let (width, height) = (header.width(), header.height());
-            return Err(ImageError::TooLargeForMemory { width, height, needed, budget });
-        }
-        Ok(peak)
+        Ok(Scores { logits, features, _charge: charge })
     }
 }
 
@@ -316,31 +304,11 @@ pub fn image_span(index: usize, images: usize) -> Span {
     if images > 1 { info_span!("image", index) } else { Span::current() }
 }
 
-fn decode_span(header: &ImageHeader) -> Span {
-    info_span!(
-        "decode",
-        image.format = header.format().name(),
-        image.width = i64::from(header.width()),
-        image.height = i64::from(header.height()),
-    )
-}
-
 impl Drop for Pipeline {
     /// Nobody can send an image any more: the workers go home.
     fn drop(&mut self) {
         self.queue.close();
     }
-}
-
-/// The encoded image is dropped here: from now on the pixels are all that is held.
-fn decode(
-    transform: Transform,
-    image: &Encoded,
-    (header, mut charge): (&ImageHeader, Charge),
-) -> Result<Prepared, ImageError> {
-    let pixels = transform.apply(&image.bytes, header)?;
-    charge.shrink_to(pixels.bytes().len() as u64);
-    Ok(Prepared { content: Content::Pixels(pixels), charge: Arc::new(charge) })
 }
 
 /// How pictures become the input of a model.
@@ -364,6 +332,12 @@ impl From<JobError> for ClassifyError {
 }
 
 impl Request {
+    /// The same, with that of the network's outputs.
+    #[must_use]
+    pub fn wanting(self, wanted: Wanted) -> Self {
+        Self { wanted, ..self }
+    }
+
     /// The same, with the times of its stages written down there.
     #[must_use]
     pub fn timed(self, times: StageTimes) -> Self {

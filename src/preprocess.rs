@@ -13,6 +13,7 @@ mod orient;
 mod pack;
 mod pixels;
 mod resize;
+mod seen;
 mod transform;
 
 pub use error::ImageError;
@@ -20,4 +21,5 @@ pub use header::{ImageFormat, ImageHeader};
 pub use orient::Orientation;
 pub use pack::{Packing, Slot};
 pub use pixels::Pixels;
+pub use seen::Seen;
 pub use transform::Transform;

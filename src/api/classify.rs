@@ -23,6 +23,7 @@ use super::observe::{PartialFailure, RequestId};
 use super::response::{ClassifiedImage, ClassifyResponse, ImageResult, ModelSummary};
 use super::trace;
 use super::upload::{self, JsonUpload, Upload};
+use crate::inference::Wanted;
 use crate::pipeline::{Classification, ClassifyError, Request, image_span};
 use crate::serving::{App, AppState, ServedModel};
 use crate::telemetry::metrics::Stage;
@@ -44,6 +45,9 @@ pub(super) struct Parameters {
     timeout_ms: Option<u32>,
     /// The model; without it the default one.
     model: Option<String>,
+    /// 1 for a heat map of what speaks for the first prediction, from a model that explains itself.
+    #[param(minimum = 0, maximum = 1, example = 1)]
+    explain: Option<u8>,
 }
 
 /// Classifies the pictures in the body.
@@ -87,12 +91,13 @@ pub(super) async fn classify(
     body: Body,
 ) -> Result<Response, ApiError> {
     let asked = asked(&app, parameters);
-    let (Asked { model, deadline, top_k: asked }, body) = unless_refused(asked, body).await?;
+    let (asked, body) = unless_refused(asked, body).await?;
+    let Asked { model, deadline, top_k: asked, wanted } = asked;
     let purpose = Purpose { app: &app, pipeline: &model.pipeline, deadline, times: &times };
     let upload = upload::read(purpose, &headers, body).await?;
     let top_k = top_k(asked.or(upload.top_k), model.pipeline.model.labels.len())?;
     trace::describe(&model, upload.images.len());
-    let request = model.pipeline.request(top_k, deadline).timed(times.clone());
+    let request = model.pipeline.request(top_k, deadline).wanting(wanted).timed(times.clone());
     let results = classify_all(&model, upload, request).await?;
     let responding = times.begin(Stage::Respond);
     let response = info_span!("respond").in_scope(|| respond(&model, results, &request_id));
@@ -105,6 +110,7 @@ struct Asked {
     model: Arc<ServedModel>,
     deadline: Instant,
     top_k: Option<usize>,
+    wanted: Wanted,
 }
 
 fn asked(
@@ -115,7 +121,24 @@ fn asked(
         parameters.map_err(|cause| ApiError::InvalidRequest(cause.body_text()))?;
     let model = app.model(parameters.model.as_deref())?;
     let deadline = app.deadline(timeout(parameters.timeout_ms)?);
-    Ok(Asked { model, deadline, top_k: parameters.top_k })
+    let wanted = wanted(parameters.explain, &model)?;
+    Ok(Asked { model, deadline, top_k: parameters.top_k, wanted })
+}
+
+/// An explanation takes the features of a network that shows them.
+fn wanted(explain: Option<u8>, model: &ServedModel) -> Result<Wanted, ApiError> {
+    match explain {
+        None | Some(0) => Ok(Wanted::Logits),
+        Some(1) if model.pipeline.explains() => Ok(Wanted::Features),
+        Some(1) => Err(ApiError::InvalidRequest(format!(
+            "the model `{}` cannot explain its answers: its graph shows no `feature_map`, or does \
+             not end in its global average and one layer (`model build --features` makes one that does)",
+            model.name()
+        ))),
+        Some(other) => {
+            Err(ApiError::InvalidRequest(format!("`explain` is {other}; it must be 0 or 1")))
+        }
+    }
 }
 
 fn timeout(timeout_ms: Option<u32>) -> Result<Option<Duration>, ApiError> {

@@ -43,6 +43,8 @@ struct ModelDescription {
     onnxruntime: String,
     /// Sessions that run side by side.
     sessions: usize,
+    /// Whether `explain=1` may be asked for.
+    explains: bool,
 }
 
 /// Lists the models that are served.
@@ -70,5 +72,6 @@ fn describe(served: &std::sync::Arc<ServedModel>) -> ModelDescription {
         provider: served.provider.to_string(),
         onnxruntime: served.onnxruntime.clone(),
         sessions: served.sessions.get(),
+        explains: served.pipeline.explains(),
     }
 }

@@ -1,11 +1,13 @@
 //! The answer of `/classify`, as JSON has it.
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::error::Problem;
 use crate::model::Model;
-use crate::pipeline::Classification;
+use crate::pipeline::{Classification, Explanation};
 use crate::preprocess::ImageHeader;
 use crate::serving::ServedModel;
 
@@ -54,6 +56,22 @@ pub struct ClassifiedImage {
     pub predictions: Vec<Prediction>,
     /// What was sent.
     pub image: ImageSummary,
+    /// With `explain=1`: what speaks for the first prediction.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub explanation: Option<HeatMap>,
+}
+
+/// What of a picture speaks for a class: its class activation map.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct HeatMap {
+    /// The index of the class.
+    #[schema(example = 281)]
+    pub class: usize,
+    /// A small PNG in base64, in the proportions of the upright picture, to be laid over it: from
+    /// blue (nothing) to red (most), transparent where the network does not look.
+    #[schema(content_encoding = "base64", content_media_type = "image/png")]
+    pub heat_map: String,
 }
 
 /// One class and its probability.
@@ -103,7 +121,18 @@ impl ClassifiedImage {
                 probability: ranked.probability,
             }
         });
-        Self { predictions: predictions.collect(), image: ImageSummary::new(&classification.image) }
+        Self {
+            predictions: predictions.collect(),
+            image: ImageSummary::new(&classification.image),
+            explanation: classification.explanation.as_ref().map(HeatMap::from),
+        }
+    }
+}
+
+impl From<&Explanation> for HeatMap {
+    fn from(explanation: &Explanation) -> Self {
+        let heat_map = BASE64_STANDARD.encode(&explanation.heat_map);
+        Self { class: explanation.class, heat_map }
     }
 }
 

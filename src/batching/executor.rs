@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::job::{Content, Job};
-use crate::inference::{BatchTensor, Elements, Engine, InferenceError, Logits};
+use crate::inference::{BatchTensor, Elements, Engine, InferenceError, Outputs, Wanted};
 use crate::preprocess::{self, Packing, Pixels};
 
 /// Packs images into a batch and runs it.
@@ -54,8 +54,10 @@ impl Executor {
 
     /// Packs the images into a batch of `slots` and runs it; a panic inside the engine is a
     /// failure like any other.
-    pub(super) fn run(&mut self, slots: usize, jobs: &[Job]) -> Result<Logits, InferenceError> {
-        self.pack_and_run(slots, |packing, batch| {
+    pub(super) fn run(&mut self, slots: usize, jobs: &[Job]) -> Result<Outputs, InferenceError> {
+        let features = jobs.iter().any(|job| job.image.wanted == Wanted::Features);
+        let wanted = if features { Wanted::Features } else { Wanted::Logits };
+        self.pack_and_run((slots, wanted), |packing, batch| {
             for (index, job) in jobs.iter().enumerate() {
                 let place = place(batch, index);
                 match &job.image.content {
@@ -74,19 +76,19 @@ impl Executor {
     pub fn run_one(&mut self, slots: usize, pixels: &Pixels) -> Result<Vec<f32>, InferenceError> {
         // What is left of an earlier batch in further slots is of no interest.
         let pack = |packing: &Packing, batch: &mut _| packing.pack(pixels, place(batch, 0));
-        let logits = self.pack_and_run(slots, pack)?;
-        Ok(logits.rows().next().unwrap_or_default().to_vec())
+        let outputs = self.pack_and_run((slots, Wanted::Logits), pack)?;
+        Ok(outputs.logits.rows().next().unwrap_or_default().to_vec())
     }
 
     fn pack_and_run(
         &mut self,
-        slots: usize,
+        (slots, wanted): (usize, Wanted),
         pack: impl FnOnce(&Packing, &mut BatchTensor),
-    ) -> Result<Logits, InferenceError> {
+    ) -> Result<Outputs, InferenceError> {
         self.buffer.resize(slots);
         let pack_and_run = || {
             pack(&self.packing, &mut self.buffer);
-            self.engine.run(&self.buffer)
+            self.engine.run(&self.buffer, wanted)
         };
         panic::catch_unwind(AssertUnwindSafe(pack_and_run))
             .unwrap_or_else(|_| Err(InferenceError::Failed("the engine panicked".to_owned())))
@@ -104,7 +106,7 @@ impl Executor {
 }
 
 impl Engine for NoEngine {
-    fn run(&mut self, _batch: &BatchTensor) -> Result<Logits, InferenceError> {
+    fn run(&mut self, _batch: &BatchTensor, _: Wanted) -> Result<Outputs, InferenceError> {
         Err(InferenceError::Failed("the engine is being rebuilt".to_owned()))
     }
 }

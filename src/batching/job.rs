@@ -11,6 +11,7 @@ use super::backlog::Promise;
 use super::journey::Journey;
 use super::line::Turn;
 use super::queue::Slot;
+use crate::inference::{ImageOutputs, Wanted};
 use crate::memory::Charge;
 use crate::preprocess::Pixels;
 
@@ -18,6 +19,8 @@ use crate::preprocess::Pixels;
 pub struct Prepared {
     /// What the network will see.
     pub content: Content,
+    /// What is to be answered.
+    pub wanted: Wanted,
     /// Given back with the content, or with the last that shares it.
     pub charge: Arc<Charge>,
 }
@@ -47,8 +50,8 @@ pub struct Job {
     pub(super) slot: Slot,
 }
 
-/// What a worker says of one image: its logits, `[classes]`.
-pub type Row = Vec<f32>;
+/// What a worker says of one image.
+pub type Row = ImageOutputs;
 
 /// Why an image has no logits.
 #[derive(Clone, Debug, Error)]

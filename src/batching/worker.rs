@@ -6,10 +6,10 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::backlog::into_f64;
-use super::job::{Job, JobError};
+use super::job::{Job, JobError, Row};
 use super::journey::Journey;
 use super::{Collector, Executor, journey};
-use crate::inference::{EngineFactory, InferenceError, Logits};
+use crate::inference::{EngineFactory, InferenceError, Outputs, Wanted};
 use crate::preprocess::Pixels;
 use crate::telemetry::metrics::Metrics;
 
@@ -125,8 +125,8 @@ impl Worker {
         let slots = self.collector.sizes().slots(jobs.len());
         let batch = journey::enter_batch(&mut jobs, slots);
         let _entered = batch.enter();
-        let logits = match self.executor.run(slots, &jobs) {
-            Ok(logits) => logits,
+        let outputs = match self.executor.run(slots, &jobs) {
+            Ok(outputs) => outputs,
             Err(cause) => {
                 journey::fail_batch(&batch);
                 return self.judge(jobs, &cause);
@@ -136,7 +136,7 @@ impl Worker {
         self.metrics.padded_images.inc_by((slots - jobs.len()) as u64);
         self.metrics.batch_images.observe(into_f64(jobs.len()));
         self.collector.observe_batch(&jobs, took);
-        answer_all(jobs, &logits);
+        answer_all(jobs, &outputs);
         Ran::Answered
     }
 
@@ -227,8 +227,10 @@ fn fail(jobs: Vec<Job>, cause: &InferenceError) {
     }
 }
 
-fn answer_all(jobs: Vec<Job>, logits: &Logits) {
-    for (job, row) in jobs.into_iter().zip(logits.rows()) {
-        job.answer(Ok(row.to_vec()));
+fn answer_all(jobs: Vec<Job>, outputs: &Outputs) {
+    for (index, (job, logits)) in jobs.into_iter().zip(outputs.logits.rows()).enumerate() {
+        let features = outputs.features.as_ref().filter(|_| job.image.wanted == Wanted::Features);
+        let features = features.map(|features| features.of_image(index));
+        job.answer(Ok(Row { logits: logits.to_vec(), features }));
     }
 }

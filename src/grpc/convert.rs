@@ -116,7 +116,7 @@ pub(super) fn response(response: InferResponse) -> proto::ModelInferResponse {
     let raw_output_contents = response.outputs.iter().map(|output| output.data.to_raw()).collect();
     let outputs = response.outputs.into_iter().map(|output| InferOutputTensor {
         datatype: output.datatype().name().to_owned(),
-        shape: output.shape.map(|size| i64::try_from(size).unwrap_or(i64::MAX)).to_vec(),
+        shape: output.shape.iter().map(|size| i64::try_from(*size).unwrap_or(i64::MAX)).collect(),
         name: output.name,
         ..InferOutputTensor::default()
     });

@@ -2,7 +2,9 @@
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use super::{BatchTensor, Elements, Engine, EngineFactory, InferenceError, Logits};
+use super::{
+    BatchTensor, Elements, Engine, EngineFactory, InferenceError, Logits, Outputs, Wanted,
+};
 
 /// The first pixel of an image that no device can run: the whole batch fails.
 pub const POISON: [u8; 3] = [255, 0, 255];
@@ -62,7 +64,7 @@ impl FakeEngine {
 }
 
 impl Engine for FakeEngine {
-    fn run(&mut self, batch: &BatchTensor) -> Result<Logits, InferenceError> {
+    fn run(&mut self, batch: &BatchTensor, _wanted: Wanted) -> Result<Outputs, InferenceError> {
         self.control.enter(batch.images())?;
         let failed = |cause: &str| Err(InferenceError::Failed(cause.to_owned()));
         let pixels = first_elements(batch);
@@ -74,7 +76,7 @@ impl Engine for FakeEngine {
             return failed("an image is poisonous");
         }
         let values = pixels.into_iter().flat_map(|pixel| self.row(pixel)).collect();
-        Ok(Logits::new(self.classes, values))
+        Ok(Logits::new(self.classes, values).into())
     }
 }
 

@@ -5,14 +5,18 @@ use std::sync::Arc;
 
 use ort::environment::Environment;
 use ort::session::builder::{GraphOptimizationLevel, PrepackedWeights, SessionBuilder};
-use ort::session::{Session, SessionInputValue};
+use ort::session::{Session, SessionInputValue, SessionOutputs};
 use ort::value::{DynValue, TensorRef};
 use thiserror::Error;
 
 use super::provider::Provider;
 use super::runtime::{self, RuntimeError};
-use super::{BatchTensor, Elements, Engine, EngineFactory, InferenceError, Logits, TensorNames};
+use super::{
+    BatchTensor, Elements, Engine, EngineFactory, FeatureShapes, Features, InferenceError, Logits,
+    Outputs, TensorNames, Wanted,
+};
 use crate::model::Model;
+use crate::networks::{FEATURE_MAP, FEATURES};
 
 mod signature;
 
@@ -150,8 +154,8 @@ impl OnnxEngine {
     /// How the graph calls its input and output.
     #[must_use]
     pub fn names(&self) -> TensorNames {
-        let Signature { input, output, .. } = &self.signature;
-        TensorNames { input: input.clone(), output: output.clone() }
+        let Signature { input, output, features, .. } = &self.signature;
+        TensorNames { input: input.clone(), output: output.clone(), features: *features }
     }
 
     fn extract(&self, output: &DynValue, images: usize) -> Result<Logits, InferenceError> {
@@ -173,20 +177,47 @@ impl OnnxEngine {
 }
 
 impl Engine for OnnxEngine {
-    fn run(&mut self, batch: &BatchTensor) -> Result<Logits, InferenceError> {
+    fn run(&mut self, batch: &BatchTensor, wanted: Wanted) -> Result<Outputs, InferenceError> {
         let value = borrow(batch).map_err(|cause| failed(&cause))?;
         let inputs = vec![(self.signature.input.as_str(), value)];
         let mut outputs = self.session.run(inputs).map_err(|cause| failed(&cause))?;
         let output = outputs.remove(&self.signature.output).ok_or_else(|| {
             InferenceError::Failed(format!("no output `{}`", self.signature.output))
         })?;
+        let shapes = self.signature.features;
+        let wanted = wanted == Wanted::Features && shapes.values() > 0;
+        let features = wanted.then(|| extract_features(&outputs, (shapes, batch.images())));
         drop(outputs);
-        self.extract(&output, batch.images())
+        let logits = self.extract(&output, batch.images())?;
+        Ok(Outputs { logits, features: features.transpose()? })
     }
 
     fn fixed_batch(&self) -> Option<usize> {
         self.signature.fixed_batch
     }
+}
+
+/// Copies what the graph shows beside its scores; as many numbers as it has declared.
+fn extract_features(
+    outputs: &SessionOutputs<'_>,
+    (shapes, images): (FeatureShapes, usize),
+) -> Result<Features, InferenceError> {
+    let copy = |name: &str, length: usize| {
+        if length == 0 {
+            return Ok(Vec::new());
+        }
+        let missing = || InferenceError::Failed(format!("no output `{name}`"));
+        let output = outputs.get(name).ok_or_else(missing)?;
+        let (found, values) = output.try_extract_tensor::<f32>().map_err(|cause| failed(&cause))?;
+        if values.len() != images * length {
+            let words = format!("the output `{name}` has the shape `{found:?}`");
+            return Err(InferenceError::Failed(words));
+        }
+        Ok(values.to_vec())
+    };
+    let vectors = copy(FEATURES, shapes.vector.unwrap_or(0))?;
+    let maps = copy(FEATURE_MAP, shapes.map_values())?;
+    Ok(Features { images, vectors, maps })
 }
 
 /// What the runtime says, told apart by its words: it has no code of its own for a device whose

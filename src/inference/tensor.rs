@@ -90,3 +90,71 @@ impl Logits {
         self.values.chunks_exact(self.classes)
     }
 }
+
+/// What a network says of a batch.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outputs {
+    /// `[n, classes]`
+    pub logits: Logits,
+    /// What they are made of, where that was wanted and is shown.
+    pub features: Option<Features>,
+}
+
+/// `[n, …]` of what logits are made of; each list is empty where the network does not show it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Features {
+    /// Images in the batch.
+    pub images: usize,
+    /// `[n, channels]`
+    pub vectors: Vec<f32>,
+    /// `[n, channels, rows, columns]`
+    pub maps: Vec<f32>,
+}
+
+/// What a network says of one image.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ImageOutputs {
+    /// `[classes]`
+    pub logits: Vec<f32>,
+    /// What they are made of, where that was wanted and is shown.
+    pub features: Option<ImageFeatures>,
+}
+
+/// What one image's logits are made of.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ImageFeatures {
+    /// `[channels]`
+    pub vector: Vec<f32>,
+    /// `[channels, rows, columns]`
+    pub map: Vec<f32>,
+}
+
+impl From<Logits> for Outputs {
+    fn from(logits: Logits) -> Self {
+        Self { logits, features: None }
+    }
+}
+
+impl Features {
+    /// Those of one image, counted from 0.
+    #[must_use]
+    pub fn of_image(&self, index: usize) -> ImageFeatures {
+        let row = |values: &[f32]| {
+            let length = values.len() / self.images.max(1);
+            values[index * length..(index + 1) * length].to_vec()
+        };
+        ImageFeatures { vector: row(&self.vectors), map: row(&self.maps) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_image_has_its_part_of_the_features_and_nothing_of_what_is_not_shown() {
+        let features = Features { images: 2, vectors: vec![1.0, 2.0], maps: vec![] };
+        let second = features.of_image(1);
+        assert_eq!(second, ImageFeatures { vector: vec![2.0], map: vec![] });
+    }
+}

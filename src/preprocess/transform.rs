@@ -7,6 +7,7 @@ use super::header::{ImageHeader, Reduction};
 use super::orient::mirrored;
 use super::pixels::Pixels;
 use super::resize::Resize;
+use super::seen::Seen;
 use crate::model::manifest::Interpolation;
 
 /// A JPEG is decoded at a reduced scale only where this many times the target's resolution remains.
@@ -61,6 +62,14 @@ impl Transform {
             places.into_iter().map(|place| picture.crop(place)).collect::<Result<Vec<_>, _>>()?;
         crops.extend(crops.clone().iter().map(mirrored));
         Ok(crops)
+    }
+
+    /// The part of the picture that [`apply`](Self::apply) shows.
+    #[must_use]
+    pub fn seen(&self, header: &ImageHeader) -> Seen {
+        let resized = self.resized(header);
+        let picture = header.orientation().turn(header.size());
+        Seen::new(picture, (resized, Window::centered(resized, self.crop())))
     }
 
     /// At most how many bytes [`apply`](Self::apply) takes at its peak, beside the encoded ones.

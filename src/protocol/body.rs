@@ -83,7 +83,7 @@ fn described<'a>(output: &'a OutputTensor, binary: Option<&Bytes>) -> json::Resp
     json::ResponseOutput {
         name: &output.name,
         datatype: output.datatype().name(),
-        shape: output.shape,
+        shape: &output.shape,
         parameters: binary.map(|raw| json::BinarySize { binary_data_size: raw.len() }),
         data: binary.is_none().then_some(data),
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::interface::{DataType, IMAGE};
+use super::interface::{DataType, IMAGE, Quantity};
 use crate::inference::provider::Provider;
 use crate::model::manifest::Layout;
 use crate::serving::ServedModel;
@@ -70,7 +70,7 @@ pub struct OutputConfig {
     /// Without the dimension that counts images.
     #[schema(example = json!([1000]))]
     pub dims: Vec<i64>,
-    /// Where the labels of its elements stand.
+    /// Where the labels of its elements stand; empty where they have none.
     #[schema(example = "labels.tsv")]
     pub label_filename: String,
 }
@@ -168,11 +168,13 @@ impl InputConfig {
 
 impl OutputConfig {
     fn of(model: &ServedModel) -> Vec<Self> {
-        let output = |(name, _): (&str, _)| Self {
+        let labels = &model.pipeline.model.manifest.output.labels;
+        let size = |size| i64::from(whole(size));
+        let output = |(name, quantity): (&str, Quantity)| Self {
             name: name.to_owned(),
             data_type: DataType::Fp32,
-            dims: vec![i64::from(whole(model.classes()))],
-            label_filename: model.pipeline.model.manifest.output.labels.clone(),
+            dims: model.output_dimensions(quantity).into_iter().map(size).collect(),
+            label_filename: if quantity.is_by_class() { labels.clone() } else { String::new() },
         };
         model.outputs().into_iter().map(output).collect()
     }

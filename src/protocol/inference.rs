@@ -83,6 +83,7 @@ pub async fn run(
     let Prepared { id, timeout, images, outputs, charge, times } = prepared;
     let images = images.into_inputs(&Arc::new(charge));
     let request = model.pipeline.unranked(arrival.deadline(timeout)).timed(times);
+    let request = request.wanting(output::wanted(&outputs));
     let values = score_all(model, images, request).await?;
     Ok(InferResponse {
         id,

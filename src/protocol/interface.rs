@@ -3,6 +3,7 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::inference::{FEATURE_MAP, FEATURES};
 use crate::model::manifest::{Activation, ElementType, Layout};
 use crate::serving::ServedModel;
 
@@ -39,6 +40,17 @@ pub(super) enum Quantity {
     Scores,
     /// What `model.toml` makes of that.
     Probabilities,
+    /// What the last layer reads.
+    Features,
+    /// What that is pooled from.
+    FeatureMap,
+}
+
+impl Quantity {
+    /// Whether it has a number for each class.
+    pub(super) fn is_by_class(self) -> bool {
+        matches!(self, Self::Scores | Self::Probabilities)
+    }
 }
 
 impl DataType {
@@ -74,7 +86,8 @@ impl ServedModel {
         }
     }
 
-    /// Every output by its name, in the order in which they are given unasked.
+    /// Every output by its name; those with a number for each class come first and are given
+    /// unasked, in this order.
     pub(super) fn outputs(&self) -> Vec<(&str, Quantity)> {
         let mut outputs = vec![(self.tensors.output.as_str(), Quantity::Scores)];
         let mut add = |name, quantity| {
@@ -87,7 +100,19 @@ impl ServedModel {
             add(LOGITS, Quantity::Scores);
         }
         add(PROBABILITIES, Quantity::Probabilities);
+        let shown = self.tensors.features;
+        shown.vector.iter().for_each(|_| add(FEATURES, Quantity::Features));
+        shown.map.iter().for_each(|_| add(FEATURE_MAP, Quantity::FeatureMap));
         outputs
+    }
+
+    /// The dimensions of an output behind the one that counts images.
+    pub(super) fn output_dimensions(&self, quantity: Quantity) -> Vec<usize> {
+        match quantity {
+            Quantity::Scores | Quantity::Probabilities => vec![self.classes()],
+            Quantity::Features => self.tensors.features.vector.into_iter().collect(),
+            Quantity::FeatureMap => self.tensors.features.map.into_iter().flatten().collect(),
+        }
     }
 
     /// Classes, each with a label.

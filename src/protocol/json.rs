@@ -175,7 +175,7 @@ pub struct ResponseOutput<'a> {
     pub datatype: &'static str,
     /// `[n, classes]`
     #[schema(example = json!([1, 2]))]
-    pub shape: [usize; 2],
+    pub shape: &'a [usize],
     /// Where its elements stand, if not here.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub parameters: Option<BinarySize>,

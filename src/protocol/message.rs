@@ -79,8 +79,8 @@ pub struct InferResponse {
 pub struct OutputTensor {
     /// Its name.
     pub name: String,
-    /// `[images, classes]`
-    pub shape: [usize; 2],
+    /// `[images, classes]`, or what the features have.
+    pub shape: Vec<usize>,
     /// Its elements, image after image.
     pub data: OutputData,
     /// Whether it is wanted as bytes behind the JSON.

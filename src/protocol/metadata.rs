@@ -92,11 +92,14 @@ impl ModelMetadata {
             datatype: DataType::Bytes.name(),
             shape: vec![ANY],
         };
-        let classes = i64::try_from(model.classes()).unwrap_or(i64::MAX);
-        let output = |(name, _): (&str, _)| TensorMetadata {
+        let size = |size| i64::try_from(size).unwrap_or(i64::MAX);
+        let output = |(name, quantity): (&str, _)| TensorMetadata {
             name: name.to_owned(),
             datatype: DataType::Fp32.name(),
-            shape: vec![ANY, classes],
+            shape: [ANY]
+                .into_iter()
+                .chain(model.output_dimensions(quantity).into_iter().map(size))
+                .collect(),
         };
         Self {
             name: model.name().to_owned(),

@@ -4,6 +4,8 @@ use std::num::NonZeroUsize;
 
 use super::interface::Quantity;
 use super::message::{InferRequest, OutputData, OutputTensor, RequestedOutput};
+use crate::inference::Wanted;
+use crate::pipeline::Scores;
 use crate::ranking::{self, Ranked};
 use crate::serving::{RequestError, ServedModel};
 
@@ -26,6 +28,7 @@ pub(super) fn select(
     request: &InferRequest,
 ) -> Result<Vec<Selected>, RequestError> {
     let outputs = model.outputs();
+    let by_class = |(_, quantity): &&(&str, Quantity)| quantity.is_by_class();
     let selected = |wanted: &RequestedOutput, quantity| Selected {
         name: wanted.name.clone(),
         quantity,
@@ -37,39 +40,65 @@ pub(super) fn select(
             let wanted = RequestedOutput { name: (*name).to_owned(), ..Default::default() };
             selected(&wanted, *quantity)
         };
-        return Ok(outputs.iter().map(every).collect());
+        return Ok(outputs.iter().filter(by_class).map(every).collect());
     }
     let find = |wanted: &RequestedOutput| {
         let found = outputs.iter().find(|(name, _)| *name == wanted.name);
-        found.map(|(_, quantity)| selected(wanted, *quantity)).ok_or_else(|| {
+        let Some((name, quantity)) = found else {
             let names: Vec<&str> = outputs.iter().map(|(name, _)| *name).collect();
             let (name, names) = (&wanted.name, names.join("`, `"));
-            RequestError::Invalid(format!("there is no output `{name}`; there are `{names}`"))
-        })
+            let words = format!("there is no output `{name}`; there are `{names}`");
+            return Err(RequestError::Invalid(words));
+        };
+        if wanted.classes.is_some() && !quantity.is_by_class() {
+            let words = format!("the output `{name}` has no classes to choose the best of");
+            return Err(RequestError::Invalid(words));
+        }
+        Ok(selected(wanted, *quantity))
     };
     request.outputs.iter().map(find).collect()
 }
 
 impl Selected {
     /// The output for the scores of all images.
-    pub(super) fn tensor(&self, model: &ServedModel, scores: &[Vec<f32>]) -> OutputTensor {
-        let activation = model.pipeline.model.manifest.output.activation;
-        let values = scores.iter().map(|scores| match self.quantity {
-            Quantity::Scores => scores.clone(),
-            Quantity::Probabilities => ranking::probabilities(scores, activation),
-        });
+    pub(super) fn tensor(&self, model: &ServedModel, scores: &[Scores]) -> OutputTensor {
+        let values = scores.iter().map(|scores| self.values(model, scores));
         let (columns, data) = match self.classes {
-            None => (model.classes(), OutputData::Float32(values.flatten().collect())),
+            None => {
+                let columns = model.output_dimensions(self.quantity);
+                (columns, OutputData::Float32(values.flatten().collect()))
+            }
             Some(classes) => {
                 let count = classes.get().min(model.classes());
                 let best = values.flat_map(|values| ranking::top_k(&values, count));
                 let texts = best.map(|ranked| class(model, ranked)).collect();
-                (count, OutputData::Classes(texts))
+                (vec![count], OutputData::Classes(texts))
             }
         };
-        let shape = [scores.len(), columns];
+        let shape = [scores.len()].into_iter().chain(columns).collect();
         OutputTensor { name: self.name.clone(), shape, data, binary: self.binary }
     }
+
+    fn values(&self, model: &ServedModel, scores: &Scores) -> Vec<f32> {
+        let activation = model.pipeline.model.manifest.output.activation;
+        let features = scores.features.as_ref();
+        match self.quantity {
+            Quantity::Scores => scores.logits.clone(),
+            Quantity::Probabilities => ranking::probabilities(&scores.logits, activation),
+            Quantity::Features => {
+                features.map(|features| features.vector.clone()).unwrap_or_default()
+            }
+            Quantity::FeatureMap => {
+                features.map(|features| features.map.clone()).unwrap_or_default()
+            }
+        }
+    }
+}
+
+/// What all outputs together take.
+pub(super) fn wanted(outputs: &[Selected]) -> Wanted {
+    let features = outputs.iter().any(|output| !output.quantity.is_by_class());
+    if features { Wanted::Features } else { Wanted::Logits }
 }
 
 /// As the classification extension has it.

@@ -233,3 +233,15 @@ async fn an_unknown_path_is_not_found() {
     let text = service.metrics.render();
     assert!(text.contains(r#"route="unmatched",status="404"} 5"#), "{text}");
 }
+
+#[tokio::test]
+async fn an_explanation_is_refused_where_there_is_none_or_it_is_asked_for_wrongly() {
+    let service = Service::start();
+    for (query, hint) in [("?explain=1", "cannot explain"), ("?explain=2", "must be 0 or 1")] {
+        let answer = service.classify(query, "", png([0, 200, 0])).await;
+        let detail = answer.problem(400, "invalid_request");
+        assert!(detail.contains(hint), "{detail}");
+    }
+    service.classify("?explain=true", "", png([0, 200, 0])).await.problem(400, "invalid_request");
+    service.assert_still_answers().await;
+}

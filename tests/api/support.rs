@@ -158,7 +158,11 @@ impl Service {
         };
         let served = ServedModel {
             pipeline: Pipeline::new(model, queue.clone(), resources),
-            tensors: TensorNames { input: "input".to_owned(), output: "logits".to_owned() },
+            tensors: TensorNames {
+                input: "input".to_owned(),
+                output: "logits".to_owned(),
+                ..TensorNames::default()
+            },
             provider: Provider::Cpu,
             onnxruntime: "none".to_owned(),
             sessions: NonZeroUsize::MIN,

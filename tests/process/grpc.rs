@@ -5,14 +5,16 @@ use std::net::TcpStream;
 use bytes::{BufMut as _, Bytes, BytesMut};
 use prost::Message;
 use reqwest::Client;
-use resnet_serve::grpc::proto::model_infer_request::InferInputTensor;
+use resnet_serve::grpc::proto::model_infer_request::{
+    InferInputTensor, InferRequestedOutputTensor,
+};
 use resnet_serve::grpc::proto::{InferTensorContents, ModelInferRequest, ModelInferResponse};
 use serde_json::Value;
 
 use crate::support::{Service, SmallModel, png};
 
 /// One call as it goes over the wire: a message behind its length, both ways.
-async fn infer(service: &Service, message: &ModelInferRequest) -> ModelInferResponse {
+pub(crate) async fn infer(service: &Service, message: &ModelInferRequest) -> ModelInferResponse {
     let client = Client::builder().http2_prior_knowledge().build().unwrap();
     let url = format!("http://{}/inference.GRPCInferenceService/ModelInfer", service.grpc);
     let mut frame = BytesMut::new();
@@ -27,7 +29,7 @@ async fn infer(service: &Service, message: &ModelInferRequest) -> ModelInferResp
     ModelInferResponse::decode(&answer[5..]).unwrap()
 }
 
-fn picture() -> ModelInferRequest {
+pub(crate) fn picture() -> ModelInferRequest {
     let contents = InferTensorContents { bytes_contents: vec![png().into()], ..Default::default() };
     let input = InferInputTensor {
         name: "image".to_owned(),
@@ -38,6 +40,13 @@ fn picture() -> ModelInferRequest {
     };
     let model_name = "cifar-resnet20".to_owned();
     ModelInferRequest { model_name, inputs: vec![input], ..Default::default() }
+}
+
+/// The same request for these outputs.
+pub(crate) fn asking(request: ModelInferRequest, names: &[&str]) -> ModelInferRequest {
+    let output =
+        |name: &&str| InferRequestedOutputTensor { name: (*name).to_owned(), ..Default::default() };
+    ModelInferRequest { outputs: names.iter().map(output).collect(), ..request }
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 
 mod command_line;
 mod evaluating;
+mod explaining;
 mod fetching;
 mod file_server;
 mod gpu;

@@ -43,9 +43,14 @@ pub(crate) struct SmallModel {
 
 impl SmallModel {
     pub(crate) fn build() -> Self {
+        Self::build_with(&[])
+    }
+
+    pub(crate) fn build_with(flags: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("small");
-        let output = run(&["model", "build", "cifar-resnet20", "-o", path.to_str().unwrap()]);
+        let build = ["model", "build", "cifar-resnet20", "-o", path.to_str().unwrap()];
+        let output = run(&[&build, flags].concat());
         assert!(output.status.success(), "{}", stderr(&output));
         Self { folder }
     }

@@ -108,8 +108,8 @@ async fn prepare(
 }
 
 async fn respond(response: InferResponse, purpose: Purpose<'_>) -> Result<Response, ApiError> {
-    let numbers: usize =
-        response.outputs.iter().map(|output| output.shape[0] * output.shape[1]).sum();
+    let numbers = response.outputs.iter().map(|output| output.shape.iter().product::<usize>());
+    let numbers: usize = numbers.sum();
     let written = if numbers <= FEW_NUMBERS {
         body::write(&response)
     } else {

@@ -18,6 +18,7 @@ use super::*;
 use crate::batching::job::{Content, JobError, Prepared, Row};
 use crate::batching::queue::Slot;
 use crate::batching::{BatchSizes, Collector, Queue, pair};
+use crate::inference::Wanted;
 use crate::memory::Charge;
 use crate::preprocess::Pixels;
 use crate::telemetry::metrics::Metrics;
@@ -207,13 +208,17 @@ impl Simulation {
             Event::Arrival => self.arrive(),
             Event::Decoded(slot, image) => {
                 let content = Content::Pixels(Pixels::black(1, 1));
-                let prepared = Prepared { content, charge: Arc::new(Charge::nothing()) };
+                let prepared = Prepared {
+                    content,
+                    wanted: Wanted::Logits,
+                    charge: Arc::new(Charge::nothing()),
+                };
                 self.waiting.push((image, slot.submit(prepared, image.deadline)));
             }
             Event::BatchEnd(worker, jobs, took) => {
                 self.collectors[worker].observe_batch(&jobs, took);
                 for job in jobs {
-                    job.answer(Ok(Row::new()));
+                    job.answer(Ok(Row::default()));
                 }
                 self.idle[worker] = true;
             }

@@ -9,6 +9,7 @@ use super::*;
 use crate::batching::job::{Content, JobError, Prepared, Row};
 use crate::batching::queue::Slot;
 use crate::batching::{BatchSizes, Collector, Queue, Rejection, pair};
+use crate::inference::Wanted;
 use crate::memory::Charge;
 use crate::preprocess::Pixels;
 use crate::telemetry::metrics::{Metrics, Reason};
@@ -51,7 +52,7 @@ fn submit(queue: &Queue, images: usize, within: Duration) -> Vec<Reply> {
 
 fn picture() -> Prepared {
     let content = Content::Pixels(Pixels::black(1, 1));
-    Prepared { content, charge: Arc::new(Charge::nothing()) }
+    Prepared { content, wanted: Wanted::Logits, charge: Arc::new(Charge::nothing()) }
 }
 
 fn reason(refused: Result<Vec<Slot>, Rejection>) -> Option<Reason> {

@@ -3,8 +3,10 @@
 use ort::session::Session;
 use ort::value::{Outlet, TensorElementType, ValueType};
 
+use crate::inference::FeatureShapes;
 use crate::model::Model;
 use crate::model::manifest::{ElementType, Input, Layout};
+use crate::networks::{FEATURE_MAP, FEATURES};
 
 /// The names under which a session is run, and what was learned on the way.
 pub(super) struct Signature {
@@ -12,6 +14,7 @@ pub(super) struct Signature {
     pub(super) output: String,
     pub(super) fixed_batch: Option<usize>,
     pub(super) half_output: bool,
+    pub(super) features: FeatureShapes,
 }
 
 impl Signature {
@@ -39,6 +42,7 @@ impl Signature {
                 .first()
                 .and_then(|size| usize::try_from(*size).ok()),
             half_output: output.dtype().tensor_type() == Some(TensorElementType::Float16),
+            features: features(session.outputs()),
         })
     }
 }
@@ -94,6 +98,23 @@ fn check_output(found: &ValueType, labels: usize, mistakes: &mut Vec<String>) {
     let classes = known.map(|rest| rest.iter().product::<i64>());
     if let Some(classes) = classes.filter(|classes| usize::try_from(*classes) != Ok(labels)) {
         mistakes.push(format!("output.labels: {labels} labels for {classes} classes"));
+    }
+}
+
+/// What the graph shows beside its scores, under the names that `model build` gives it.
+fn features(outputs: &[Outlet]) -> FeatureShapes {
+    let behind_count = |name: &str| {
+        let outlet = outputs.iter().find(|outlet| outlet.name() == name)?;
+        let is_float = outlet.dtype().tensor_type() == Some(TensorElementType::Float32);
+        let rest = dimensions(outlet.dtype()).get(1..).filter(|_| is_float)?;
+        let sizes = rest.iter().map(|size| usize::try_from(*size).ok().filter(|size| *size > 0));
+        sizes.collect::<Option<Vec<usize>>>()
+    };
+    FeatureShapes {
+        vector: behind_count(FEATURES)
+            .and_then(|sizes| <[usize; 1]>::try_from(sizes).ok())
+            .map(|[size]| size),
+        map: behind_count(FEATURE_MAP).and_then(|sizes| sizes.try_into().ok()),
     }
 }
 
