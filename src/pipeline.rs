@@ -4,6 +4,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures_util::future::try_join_all;
 use thiserror::Error;
 use tokio::time::{Instant, timeout_at};
 use tracing::{Span, info_span};
@@ -19,11 +20,13 @@ use crate::ranking::{self, Ranked};
 use crate::telemetry::metrics::{Metrics, Outcome, Reason, Stage};
 use crate::telemetry::stages::StageTimes;
 
+mod crops;
 mod decoding;
 mod explain;
 mod fate;
 mod waiting;
 
+pub use crops::Crops;
 pub use explain::Explanation;
 
 use fate::Fate;
@@ -61,6 +64,8 @@ pub struct Request {
     pub top_k: usize,
     /// When the answer is of no use any more.
     pub deadline: Instant,
+    /// What the network sees of each.
+    pub crops: Crops,
     /// What of the network's outputs is of interest.
     pub wanted: Wanted,
     /// The request's share of the pool.
@@ -158,7 +163,24 @@ impl Pipeline {
     /// When the queue is full or closed, or the deadline is out of reach; every image counts as
     /// rejected.
     pub fn admit(&self, images: NonZeroUsize, deadline: Instant) -> Result<Vec<Slot>, Rejection> {
-        self.queue.reserve(images, deadline).inspect_err(|_| self.count_rejected(images.get()))
+        let places = self.admit_crops((images, Crops::One), deadline)?;
+        Ok(places.into_iter().flatten().collect())
+    }
+
+    /// The same with a place for each crop: that is what an image costs.
+    ///
+    /// # Errors
+    ///
+    /// As [`Pipeline::admit`].
+    pub fn admit_crops(
+        &self,
+        (images, crops): (NonZeroUsize, Crops),
+        deadline: Instant,
+    ) -> Result<Vec<Vec<Slot>>, Rejection> {
+        let reserved = self.queue.reserve(images.saturating_mul(crops.count()), deadline);
+        let mut slots = reserved.inspect_err(|_| self.count_rejected(images.get()))?.into_iter();
+        let mut places = || slots.by_ref().take(crops.count().get()).collect();
+        Ok((0..images.get()).map(|_| places()).collect())
     }
 
     fn count_rejected(&self, images: usize) {
@@ -197,7 +219,8 @@ impl Pipeline {
     pub fn request(&self, top_k: usize, deadline: Instant) -> Request {
         let lane = self.resources.pool.lane();
         let wanted = Wanted::Logits;
-        Request { top_k, deadline, wanted, lane, times: StageTimes::default() }
+        let crops = Crops::One;
+        Request { top_k, deadline, crops, wanted, lane, times: StageTimes::default() }
     }
 
     /// A request for images whose scores are wanted as they are.
@@ -207,8 +230,8 @@ impl Pipeline {
         self.request(no_classes, deadline)
     }
 
-    /// Classifies one encoded image, or gives up at the deadline. Dropping the future withdraws
-    /// the image from wherever it is.
+    /// Classifies one encoded image, with a place for each crop of it, or gives up at the deadline.
+    /// Dropping the future withdraws the image from wherever it is.
     ///
     /// # Errors
     ///
@@ -216,11 +239,11 @@ impl Pipeline {
     pub async fn classify(
         &self,
         image: Encoded,
-        slot: Slot,
+        places: Vec<Slot>,
         request: &Request,
     ) -> Result<Classification, ClassifyError> {
         let mut fate = Fate::of_one_image(&self.resources.metrics);
-        let steps = self.classify_picture((image, slot), request, &mut fate);
+        let steps = self.classify_picture((image, places), request, &mut fate);
         let result = timeout_at(request.deadline, steps).await;
         fate.settle(result)
     }
@@ -245,17 +268,23 @@ impl Pipeline {
 
     async fn classify_picture(
         &self,
-        (image, slot): (Encoded, Slot),
+        (image, places): (Encoded, Vec<Slot>),
         request: &Request,
         fate: &mut Fate<'_>,
     ) -> Result<Classification, ClassifyError> {
         let header = ImageHeader::parse(&image.bytes, self.resources.max_pixels)?;
         let prepared = self.decode((image, &header), request, fate).await?;
-        let scores = self.run((prepared, slot), request, fate).await?;
+        fate.at = None;
+        let crops = prepared.into_iter().zip(places).map(|crop| self.run(crop, request));
+        let scores = try_join_all(crops).await?;
         let activation = self.model.manifest.output.activation;
-        let probabilities = ranking::probabilities(&scores.logits, activation);
+        let of_crop = |scores: &Scores| ranking::probabilities(&scores.logits, activation);
+        let probabilities = ranking::mean(scores.iter().map(of_crop));
         let ranked = ranking::top_k(&probabilities, request.top_k);
         let explanation = self.explain((&ranked, scores), &header, request).await?;
+        if request.crops == Crops::Ten {
+            self.resources.metrics.ten_crop_images.inc();
+        }
         Ok(Classification { ranked, image: header, explanation })
     }
 
@@ -268,13 +297,15 @@ impl Pipeline {
         let prepared = match input {
             Input::Picture(image) => {
                 let header = ImageHeader::parse(&image.bytes, self.resources.max_pixels)?;
-                self.decode((image, &header), request, fate).await?
+                self.decode((image, &header), request, fate).await?.pop()
             }
             Input::Tensor(Encoded { bytes, charge }) => {
-                Prepared { content: Content::Tensor(bytes), wanted: request.wanted, charge }
+                Some(Prepared { content: Content::Tensor(bytes), wanted: request.wanted, charge })
             }
         };
-        self.run((prepared, slot), request, fate).await
+        let gone = || ClassifyError::Failed("there is nothing of the image".to_owned());
+        fate.at = None;
+        self.run((prepared.ok_or_else(gone)?, slot), request).await
     }
 
     /// Waits for a worker and for its answer.
@@ -282,10 +313,8 @@ impl Pipeline {
         &self,
         (prepared, slot): (Prepared, Slot),
         request: &Request,
-        fate: &mut Fate<'_>,
     ) -> Result<Scores, ClassifyError> {
         let charge = self.charge_features(request)?;
-        fate.at = None;
         let waiting = Waiting::begin(&slot, request);
         let answer = slot.submit(prepared, request.deadline).await;
         let Row { logits, features } =
@@ -332,6 +361,12 @@ impl From<JobError> for ClassifyError {
 }
 
 impl Request {
+    /// The same, with those crops of each image.
+    #[must_use]
+    pub fn cropped(self, crops: Crops) -> Self {
+        Self { crops, ..self }
+    }
+
     /// The same, with that of the network's outputs.
     #[must_use]
     pub fn wanting(self, wanted: Wanted) -> Self {

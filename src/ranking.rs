@@ -20,6 +20,25 @@ pub fn probabilities(scores: &[f32], activation: Activation) -> Vec<f32> {
     }
 }
 
+/// The mean of several looks at one image; a single one's as they are.
+#[must_use]
+pub fn mean(looks: impl ExactSizeIterator<Item = Vec<f32>>) -> Vec<f32> {
+    let count = u16::try_from(looks.len()).map_or(f32::INFINITY, f32::from);
+    let sum = |mut sum: Vec<f32>, look: Vec<f32>| {
+        for (sum, value) in sum.iter_mut().zip(look) {
+            *sum += value;
+        }
+        sum
+    };
+    let mut mean = looks.reduce(sum).unwrap_or_default();
+    if count > 1.0 {
+        for value in &mut mean {
+            *value /= count;
+        }
+    }
+    mean
+}
+
 /// The `count` most probable classes, best first; equals stand in the order of the classes.
 #[must_use]
 pub fn top_k(probabilities: &[f32], count: usize) -> Vec<Ranked> {
@@ -63,6 +82,13 @@ mod tests {
     #[test]
     fn probabilities_of_a_network_that_gives_them_stay_as_they_are() {
         assert_eq!(probabilities(&[0.25, 0.75], Activation::None), [0.25, 0.75]);
+    }
+
+    #[test]
+    fn several_looks_are_averaged_class_by_class() {
+        let looks = [vec![0.5, 0.5], vec![1.0, 0.0]];
+        assert_eq!(mean(looks.into_iter()), [0.75, 0.25]);
+        assert_eq!(mean([vec![0.3, 0.7]].into_iter()), [0.3, 0.7]);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::inference::TensorNames;
 use crate::inference::provider::Provider;
 use crate::keys::{Key, Keys};
 use crate::memory::MemoryBudget;
-use crate::pipeline::Pipeline;
+use crate::pipeline::{Crops, Pipeline};
 use crate::readiness::{Readiness, State};
 use crate::telemetry::metrics::Metrics;
 
@@ -147,11 +147,30 @@ impl ServedModel {
     ///
     /// For no image, for more than can ever be admitted, and as [`Pipeline::admit`].
     pub fn admit(&self, images: usize, deadline: Instant) -> Result<Vec<Slot>, RequestError> {
-        let limit = self.pipeline.max_images();
-        let count = NonZeroUsize::new(images).filter(|count| *count <= limit).ok_or_else(|| {
-            let words = format!("{images} images in a request; 1 to {limit} are taken");
+        let places = self.admit_crops((images, Crops::One), deadline)?;
+        Ok(places.into_iter().flatten().collect())
+    }
+
+    /// The same with a place for each crop of each image.
+    ///
+    /// # Errors
+    ///
+    /// As [`ServedModel::admit`].
+    pub fn admit_crops(
+        &self,
+        (images, crops): (usize, Crops),
+        deadline: Instant,
+    ) -> Result<Vec<Vec<Slot>>, RequestError> {
+        let limit = self.pipeline.max_images().get() / crops.count();
+        let count = NonZeroUsize::new(images).filter(|count| count.get() <= limit);
+        let count = count.ok_or_else(|| {
+            let each = match crops {
+                Crops::One => "",
+                Crops::Ten => " where each is seen ten times",
+            };
+            let words = format!("{images} images in a request; 1 to {limit} are taken{each}");
             RequestError::Invalid(words)
         })?;
-        Ok(self.pipeline.admit(count, deadline)?)
+        Ok(self.pipeline.admit_crops((count, crops), deadline)?)
     }
 }

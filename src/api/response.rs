@@ -19,6 +19,10 @@ pub struct ClassifyResponse {
     pub request_id: String,
     /// What has answered.
     pub model: ModelSummary,
+    /// With `crops=10`: the crops of each image over which its probabilities are averaged.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = 10)]
+    pub crops: Option<usize>,
     /// One entry an image, in the order of the request.
     pub results: Vec<ImageResult>,
 }

@@ -50,9 +50,8 @@ pub(super) async fn classify(
 ) -> Result<Classification, ApiError> {
     let pipeline = &model.pipeline;
     let deadline = Instant::now() + NO_DEADLINE;
-    let mut slots = pipeline.admit(NonZeroUsize::MIN, deadline)?;
-    let slot = slots.pop().ok_or(ApiError::Internal)?;
+    let places = pipeline.admit(NonZeroUsize::MIN, deadline)?;
     let bytes = fs::read(file).map_err(|cause| ApiError::InvalidRequest(cause.to_string()))?;
     let image = Encoded { bytes: bytes.into(), charge: Arc::new(Charge::nothing()) };
-    Ok(pipeline.classify(image, slot, &pipeline.request(top_k, deadline)).await?)
+    Ok(pipeline.classify(image, places, &pipeline.request(top_k, deadline)).await?)
 }

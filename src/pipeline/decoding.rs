@@ -6,7 +6,7 @@ use tokio::time::Instant;
 use tracing::{Instrument as _, Span, info_span};
 
 use super::fate::Fate;
-use super::{ClassifyError, Encoded, Pipeline, Request};
+use super::{ClassifyError, Crops, Encoded, Pipeline, Request};
 use crate::batching::{Content, Prepared};
 use crate::memory::Charge;
 use crate::preprocess::{ImageError, ImageHeader, Pixels, Transform};
@@ -18,7 +18,7 @@ impl Pipeline {
         (image, header): (Encoded, &ImageHeader),
         request: &Request,
         fate: &mut Fate<'_>,
-    ) -> Result<Prepared, ClassifyError> {
+    ) -> Result<Vec<Prepared>, ClassifyError> {
         let span = decode_span(header);
         self.decode_on_a_core((image, header.clone()), request, fate).instrument(span).await
     }
@@ -29,20 +29,27 @@ impl Pipeline {
         (image, header): (Encoded, ImageHeader),
         request: &Request,
         fate: &mut Fate<'_>,
-    ) -> Result<Prepared, ClassifyError> {
+    ) -> Result<Vec<Prepared>, ClassifyError> {
         let decoding = request.times.begin(Stage::Decode);
-        let peak = self.peak_bytes(&image, &header)?;
+        let (crops, wanted) = (request.crops, request.wanted);
+        let peak = self.peak_bytes(&image, &header, crops)?;
         let core = request.lane.core().await;
         fate.at = Some(Abandonment::Decode);
         let charge = self.resources.memory.charge(peak).ok_or_else(|| self.out_of_memory())?;
-        let (transform, wanted) = (self.transform, request.wanted);
+        let transform = self.transform;
         let started = Instant::now();
         let work = move || {
-            let (pixels, charge) = decode(transform, &image, (&header, charge))?;
-            Ok(Prepared { content: Content::Pixels(pixels), wanted, charge })
+            let (pixels, charge) = decode((transform, crops), &image, (&header, charge))?;
+            let prepared = |pixels| Prepared {
+                content: Content::Pixels(pixels),
+                wanted,
+                charge: Arc::clone(&charge),
+            };
+            Ok(pixels.into_iter().map(prepared).collect())
         };
         let decoded = core.run(work).await;
-        self.queue.observe_decode(started.elapsed());
+        let count = u32::try_from(crops.count().get()).unwrap_or(u32::MAX);
+        self.queue.observe_decode(started.elapsed() / count);
         // A decoder that panics has met a picture that it cannot read.
         let broken = |_| Err(ImageError::Undecodable { reason: "the decoder gave up".to_owned() });
         let prepared = decoded.unwrap_or_else(broken)?;
@@ -51,8 +58,13 @@ impl Pipeline {
     }
 
     /// What decoding takes beside the image itself. Where that is never there, waiting does not help.
-    fn peak_bytes(&self, image: &Encoded, header: &ImageHeader) -> Result<u64, ImageError> {
-        let peak = self.transform.peak_bytes(image.bytes.len(), header);
+    fn peak_bytes(
+        &self,
+        image: &Encoded,
+        header: &ImageHeader,
+        crops: Crops,
+    ) -> Result<u64, ImageError> {
+        let peak = crops.peak_bytes(self.transform, (image.bytes.len(), header));
         let (needed, budget) = (image.charge.bytes() + peak, self.resources.memory.limit());
         if needed > budget {
             let (width, height) = (header.width(), header.height());
@@ -73,11 +85,11 @@ fn decode_span(header: &ImageHeader) -> Span {
 
 /// The encoded image is dropped here: from now on the pixels are all that is held.
 fn decode(
-    transform: Transform,
+    (transform, crops): (Transform, Crops),
     image: &Encoded,
     (header, mut charge): (&ImageHeader, Charge),
-) -> Result<(Pixels, Arc<Charge>), ImageError> {
-    let pixels = transform.apply(&image.bytes, header)?;
-    charge.shrink_to(pixels.bytes().len() as u64);
+) -> Result<(Vec<Pixels>, Arc<Charge>), ImageError> {
+    let pixels = crops.of(transform, (&image.bytes, header))?;
+    charge.shrink_to(pixels.iter().map(|pixels| pixels.bytes().len() as u64).sum());
     Ok((pixels, Arc::new(charge)))
 }

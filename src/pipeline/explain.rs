@@ -1,6 +1,6 @@
 //! What speaks for an image's first class, from the features that its scores are made of.
 
-use super::{ClassifyError, Pipeline, Request, Scores};
+use super::{ClassifyError, Crops, Pipeline, Request, Scores};
 use crate::inference::Wanted;
 use crate::memory::Charge;
 use crate::preprocess::ImageHeader;
@@ -25,12 +25,15 @@ impl Pipeline {
     /// Explains the first class, on the pool, where that is asked for and can be had.
     pub(super) async fn explain(
         &self,
-        (ranked, scores): (&[Ranked], Scores),
+        (ranked, mut scores): (&[Ranked], Vec<Scores>),
         header: &ImageHeader,
         request: &Request,
     ) -> Result<Option<Explanation>, ClassifyError> {
-        let wanted = (&self.explainer, &scores.features, ranked.first());
-        let (Some(explainer), Some(_), Some(first)) = wanted else { return Ok(None) };
+        // Of several crops none is the picture.
+        let scores =
+            scores.pop().filter(|scores| scores.features.is_some() && request.crops == Crops::One);
+        let wanted = (&self.explainer, scores, ranked.first());
+        let (Some(explainer), Some(scores), Some(first)) = wanted else { return Ok(None) };
         let (explainer, class, seen) =
             (explainer.clone(), first.class, self.transform.seen(header));
         let work = move || {

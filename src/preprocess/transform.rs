@@ -87,6 +87,13 @@ impl Transform {
         header.decoding_bytes(encoded, reduction).saturating_add(half_resized + weights + crops)
     }
 
+    /// The same for [`apply_ten_crops`](Self::apply_ten_crops): five crops, and their mirrors beside
+    /// copies of them.
+    #[must_use]
+    pub fn peak_bytes_of_ten_crops(&self, encoded: usize, header: &ImageHeader) -> u64 {
+        self.peak_bytes(encoded, header).saturating_add(self.crop().pixels() * 3 * 15)
+    }
+
     fn open<'a>(&self, bytes: &[u8], header: &'a ImageHeader) -> Result<Picture<'a>, ImageError> {
         let reduction = self.reduction(header);
         let pixels = decode(bytes, header, reduction)?;

@@ -30,6 +30,8 @@ metrics! {
         request_duration: HistogramVec = "resnet_serve_request_duration_seconds" ["route"] { SECONDS },
         /// Images by what became of them: each is counted exactly once.
         images: IntCounterVec = "resnet_serve_images_total" ["outcome"],
+        /// Classified images whose answer is the mean over ten crops, each of which the network ran on.
+        ten_crop_images: IntCounter = "resnet_serve_ten_crop_images_total",
         /// Seconds that a stage of the pipeline took for one image or request.
         stage_duration: HistogramVec = "resnet_serve_stage_duration_seconds" ["stage"] { SECONDS },
         /// Images in each batch that ran, padding left out.

@@ -1,0 +1,50 @@
+//! How much of a picture the network is shown.
+
+use std::num::NonZeroUsize;
+
+use crate::preprocess::{ImageError, ImageHeader, Pixels, Transform};
+
+/// What the network sees of each picture.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Crops {
+    /// Its middle.
+    #[default]
+    One,
+    /// Its corners, its middle, and the mirrors of these; their probabilities are averaged. As the
+    /// paper tests, and ten times the work.
+    Ten,
+}
+
+impl Crops {
+    /// Images that the network runs on for one picture.
+    #[must_use]
+    pub fn count(self) -> NonZeroUsize {
+        match self {
+            Self::One => NonZeroUsize::MIN,
+            Self::Ten => NonZeroUsize::MIN.saturating_add(9),
+        }
+    }
+
+    pub(super) fn of(
+        self,
+        transform: Transform,
+        (bytes, header): (&[u8], &ImageHeader),
+    ) -> Result<Vec<Pixels>, ImageError> {
+        match self {
+            Self::One => Ok(vec![transform.apply(bytes, header)?]),
+            Self::Ten => transform.apply_ten_crops(bytes, header),
+        }
+    }
+
+    /// Bytes that cropping takes at its peak, decoding included.
+    pub(super) fn peak_bytes(
+        self,
+        transform: Transform,
+        (encoded, header): (usize, &ImageHeader),
+    ) -> u64 {
+        match self {
+            Self::One => transform.peak_bytes(encoded, header),
+            Self::Ten => transform.peak_bytes_of_ten_crops(encoded, header),
+        }
+    }
+}
