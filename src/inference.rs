@@ -2,6 +2,7 @@
 
 use thiserror::Error;
 
+mod ensemble;
 pub mod fake;
 pub mod onnx;
 pub mod provider;

@@ -3,11 +3,13 @@
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use thiserror::Error;
 
 pub mod catalogue;
 pub mod digest;
+mod ensemble;
 pub mod fetch;
 pub mod labels;
 pub mod manifest;
@@ -16,6 +18,7 @@ mod section;
 pub mod template;
 mod words;
 
+use ensemble::Ensemble;
 pub use labels::Label;
 pub use manifest::Manifest;
 
@@ -33,8 +36,10 @@ pub struct Model {
     pub labels: Vec<Label>,
     /// The graph and its weights.
     pub graph: PathBuf,
-    /// SHA-256 of the graph's file, in hexadecimal.
+    /// SHA-256 of the graph's file, in hexadecimal; of an ensemble, of its members' in lines.
     pub sha256: String,
+    /// Of an ensemble its models, two or more; of others none.
+    pub members: Vec<Arc<Self>>,
 }
 
 /// A folder that cannot be served, with everything that is wrong with it.
@@ -63,31 +68,63 @@ impl Model {
     /// A graph that is missing and has a recipe, `[weights.build]`, is built first.
     pub fn load(path: &Path) -> Result<Self, ModelError> {
         let folder = resolve(path)?;
-        let error = |mistakes| ModelError { path: folder.clone(), mistakes };
-        let manifest = manifest(&folder)?;
+        match Ensemble::in_folder(&folder) {
+            Some(Ok(ensemble)) => ensemble.load(&folder),
+            Some(Err(mistakes)) => Err(ModelError { path: folder, mistakes }),
+            None => Self::load_network(&folder),
+        }
+    }
+
+    fn load_network(folder: &Path) -> Result<Self, ModelError> {
+        let error = |mistakes| ModelError { path: folder.to_owned(), mistakes };
+        let manifest = manifest(folder)?;
         let graph = folder.join(&manifest.weights.file);
         let mut mistakes = Vec::new();
         keep(recipe::build_if_missing(&manifest.weights, &graph), &mut mistakes);
         let labels = keep(labels::read(&folder.join(&manifest.output.labels)), &mut mistakes);
         let sha256 = keep(check_graph(&manifest, &graph), &mut mistakes);
         match (labels, sha256) {
-            (Some(labels), Some(sha256)) => Ok(Self { manifest, labels, graph, sha256 }),
+            (Some(labels), Some(sha256)) => {
+                Ok(Self { manifest, labels, graph, sha256, members: Vec::new() })
+            }
             _ => Err(error(mistakes)),
         }
     }
 }
 
-/// What a folder's `model.toml` says, without a look at the files that it names.
+/// The name of the model in a folder, without a look at the files that it names.
 ///
 /// # Errors
 ///
-/// All mistakes in it at once.
-pub fn manifest(path: &Path) -> Result<Manifest, ModelError> {
+/// All mistakes in its `model.toml` at once.
+pub fn name(path: &Path) -> Result<String, ModelError> {
     let folder = resolve(path)?;
+    match Ensemble::in_folder(&folder) {
+        Some(Ok(ensemble)) => Ok(ensemble.name().to_owned()),
+        Some(Err(mistakes)) => Err(ModelError { path: folder, mistakes }),
+        None => Ok(manifest(&folder)?.name.as_str().to_owned()),
+    }
+}
+
+/// Every folder that a model is loaded from: its own, and its members'.
+///
+/// # Errors
+///
+/// When there is none.
+pub fn folders(path: &Path) -> Result<Vec<PathBuf>, ModelError> {
+    let folder = resolve(path)?;
+    let members = match Ensemble::in_folder(&folder) {
+        Some(Ok(ensemble)) => ensemble.folders(&folder),
+        _ => Vec::new(),
+    };
+    Ok([folder].into_iter().chain(members).collect())
+}
+
+fn manifest(folder: &Path) -> Result<Manifest, ModelError> {
     let text = fs::read_to_string(folder.join("model.toml"));
     let text = text.map_err(|cause| vec![format!("`model.toml`: {cause}")]);
     let manifest = text.and_then(|text| Manifest::parse(&text));
-    manifest.map_err(|mistakes| ModelError { path: folder, mistakes })
+    manifest.map_err(|mistakes| ModelError { path: folder.to_owned(), mistakes })
 }
 
 /// The folder itself, or the one beside a file that holds its name, as `models/default` does.

@@ -13,7 +13,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("evaluation", &["model", "ranking"]),
     ("preprocess", &["model"]),
     ("explanation", &["networks", "preprocess"]),
-    ("inference", &["model", "networks"]),
+    ("inference", &["model", "networks", "ranking"]),
     ("batching", &["inference", "memory", "preprocess", "telemetry"]),
     ("selftest", &["model", "preprocess"]),
     ("telemetry", &[]),

@@ -5,6 +5,7 @@ use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::response::ModelSummary;
 use crate::serving::{App, ServedModel};
 
 /// The models that are served.
@@ -43,6 +44,10 @@ struct ModelDescription {
     onnxruntime: String,
     /// Sessions that run side by side.
     sessions: usize,
+    /// Of an ensemble: the models whose probabilities are averaged.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false, example = json!(["resnet34", "resnet50"]))]
+    members: Vec<String>,
     /// Whether `explain=1` may be asked for.
     explains: bool,
 }
@@ -72,6 +77,7 @@ fn describe(served: &std::sync::Arc<ServedModel>) -> ModelDescription {
         provider: served.provider.to_string(),
         onnxruntime: served.onnxruntime.clone(),
         sessions: served.sessions.get(),
+        members: ModelSummary::new(model).members,
         explains: served.pipeline.explains(),
     }
 }

@@ -38,6 +38,10 @@ pub struct ModelSummary {
     pub version: String,
     /// `false` for random weights, whose answers mean nothing.
     pub trained: bool,
+    /// Of an ensemble: the models whose probabilities are averaged.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false, example = json!(["resnet34", "resnet50"]))]
+    pub members: Vec<String>,
 }
 
 /// One image's answer, or why it has none.
@@ -159,6 +163,11 @@ impl ModelSummary {
             name: model.manifest.name.as_str().to_owned(),
             version: model.manifest.version.clone(),
             trained: model.manifest.trained,
+            members: model
+                .members
+                .iter()
+                .map(|member| member.manifest.name.as_str().to_owned())
+                .collect(),
         }
     }
 }

@@ -4,22 +4,22 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ort::environment::Environment;
+use ort::session::Session;
 use ort::session::builder::{GraphOptimizationLevel, PrepackedWeights, SessionBuilder};
-use ort::session::{Session, SessionInputValue, SessionOutputs};
-use ort::value::{DynValue, TensorRef};
 use thiserror::Error;
 
 use super::provider::Provider;
 use super::runtime::{self, RuntimeError};
 use super::{
-    BatchTensor, Elements, Engine, EngineFactory, FeatureShapes, Features, InferenceError, Logits,
-    Outputs, TensorNames, Wanted,
+    BatchTensor, Engine, EngineFactory, FeatureShapes, InferenceError, Outputs, TensorNames,
+    Wanted, ensemble,
 };
 use crate::model::Model;
-use crate::networks::{FEATURE_MAP, FEATURES};
 
+mod network;
 mod signature;
 
+use network::Network;
 use signature::Signature;
 
 /// ONNX Runtime, loaded into this process.
@@ -42,7 +42,7 @@ pub struct SessionFactory {
     pub provider: Provider,
     tensorrt_cache: Option<PathBuf>,
     intra_threads: usize,
-    prepacked: Arc<PrepackedWeights>,
+    members: Vec<Member>,
 }
 
 /// A graph that cannot be served.
@@ -68,11 +68,16 @@ pub enum LoadError {
     },
 }
 
-/// One session, with the names that it is called by.
+/// A session of a model's network, or one of each of an ensemble's.
 pub struct OnnxEngine {
-    session: Session,
-    signature: Signature,
-    classes: usize,
+    networks: Vec<Network>,
+}
+
+/// A network, and the weights that its sessions share.
+#[derive(Clone)]
+struct Member {
+    model: Arc<Model>,
+    prepacked: Arc<PrepackedWeights>,
 }
 
 impl OnnxRuntime {
@@ -101,43 +106,57 @@ impl OnnxRuntime {
         (provider, tensorrt_cache): (Provider, Option<PathBuf>),
         intra_threads: usize,
     ) -> SessionFactory {
-        let prepacked = Arc::new(PrepackedWeights::new());
+        let alone = [Arc::clone(&model)];
+        let networks = if model.members.is_empty() { &alone } else { model.members.as_slice() };
+        let member = |model: &Arc<Model>| Member {
+            model: Arc::clone(model),
+            prepacked: Arc::new(PrepackedWeights::new()),
+        };
+        let members = networks.iter().map(member).collect();
         let runtime = self.clone();
-        SessionFactory { runtime, model, provider, tensorrt_cache, intra_threads, prepacked }
+        SessionFactory { runtime, model, provider, tensorrt_cache, intra_threads, members }
     }
 }
 
 impl SessionFactory {
-    /// Creates one more session; the packed weights are shared with the others.
+    /// Creates one more session, or one for each member; the packed weights are shared with the
+    /// others.
     ///
     /// # Errors
     ///
-    /// When the runtime refuses the graph or the provider, or the graph does not fit `model.toml`.
+    /// When the runtime refuses a graph or the provider, or a graph does not fit its `model.toml`.
     pub fn engine(&self) -> Result<OnnxEngine, LoadError> {
-        let graph = &self.model.graph;
-        let session = self.session().map_err(|cause| LoadError::Session {
+        let networks = self.members.iter().map(|member| self.network(member));
+        Ok(OnnxEngine { networks: networks.collect::<Result<_, _>>()? })
+    }
+
+    fn network(&self, member: &Member) -> Result<Network, LoadError> {
+        let graph = &member.model.graph;
+        let session = self.session(member).map_err(|cause| LoadError::Session {
             graph: graph.clone(),
             provider: self.provider,
             cause: cause.to_string(),
         })?;
-        let signature = Signature::check(&session, &self.model)
+        let signature = Signature::check(&session, &member.model)
             .map_err(|mistakes| LoadError::Signature { graph: graph.clone(), mistakes })?;
-        Ok(OnnxEngine { session, signature, classes: self.model.labels.len() })
+        let classes = member.model.labels.len();
+        let activation = member.model.manifest.output.activation;
+        Ok(Network { session, signature, classes, activation })
     }
 
-    fn session(&self) -> Result<Session, ort::Error> {
+    fn session(&self, member: &Member) -> Result<Session, ort::Error> {
         let builder = Session::builder(&self.runtime.environment)?;
         let builder = self.provider.apply(builder, self.tensorrt_cache.as_deref())?;
-        self.tune(builder)?.commit_from_file(&self.model.graph)
+        self.tune(builder, member)?.commit_from_file(&member.model.graph)
     }
 
-    fn tune(&self, builder: SessionBuilder) -> Result<SessionBuilder, ort::Error> {
+    fn tune(&self, builder: SessionBuilder, member: &Member) -> Result<SessionBuilder, ort::Error> {
         Ok(builder
             .with_optimization_level(GraphOptimizationLevel::All)?
             .with_intra_threads(self.intra_threads)?
             // Threads that spin while they wait burn the CPU quota of a container.
             .with_intra_op_spinning(false)?
-            .with_prepacked_weights(&self.prepacked)?)
+            .with_prepacked_weights(&member.prepacked)?)
     }
 }
 
@@ -151,99 +170,37 @@ impl EngineFactory for SessionFactory {
 }
 
 impl OnnxEngine {
-    /// How the graph calls its input and output.
+    /// How the graph calls its input and output. What an ensemble answers with is no graph's output.
     #[must_use]
     pub fn names(&self) -> TensorNames {
-        let Signature { input, output, features, .. } = &self.signature;
-        TensorNames { input: input.clone(), output: output.clone(), features: *features }
-    }
-
-    fn extract(&self, output: &DynValue, images: usize) -> Result<Logits, InferenceError> {
-        let failed = |cause: ort::Error| failed(&cause);
-        let (shape, values) = if self.signature.half_output {
-            let (shape, values) = output.try_extract_tensor::<half::f16>().map_err(failed)?;
-            (shape, values.iter().map(|value| value.to_f32()).collect())
-        } else {
-            let (shape, values) = output.try_extract_tensor::<f32>().map_err(failed)?;
-            (shape, values.to_vec())
+        let Some(Network { signature, .. }) = self.networks.first() else {
+            return TensorNames::default();
         };
-        let rows = shape.first().and_then(|rows| usize::try_from(*rows).ok());
-        if rows != Some(images) || values.len() != images * self.classes {
-            let classes = self.classes;
-            return Err(InferenceError::WrongShape { found: shape.to_vec(), images, classes });
+        let input = signature.input.clone();
+        if self.networks.len() > 1 {
+            let output = ensemble::OUTPUT.to_owned();
+            return TensorNames { input, output, features: FeatureShapes::default() };
         }
-        Ok(Logits::new(self.classes, values))
+        TensorNames { input, output: signature.output.clone(), features: signature.features }
     }
 }
 
 impl Engine for OnnxEngine {
     fn run(&mut self, batch: &BatchTensor, wanted: Wanted) -> Result<Outputs, InferenceError> {
-        let value = borrow(batch).map_err(|cause| failed(&cause))?;
-        let inputs = vec![(self.signature.input.as_str(), value)];
-        let mut outputs = self.session.run(inputs).map_err(|cause| failed(&cause))?;
-        let output = outputs.remove(&self.signature.output).ok_or_else(|| {
-            InferenceError::Failed(format!("no output `{}`", self.signature.output))
-        })?;
-        let shapes = self.signature.features;
-        let wanted = wanted == Wanted::Features && shapes.values() > 0;
-        let features = wanted.then(|| extract_features(&outputs, (shapes, batch.images())));
-        drop(outputs);
-        let logits = self.extract(&output, batch.images())?;
-        Ok(Outputs { logits, features: features.transpose()? })
+        if let [network] = self.networks.as_mut_slice() {
+            return network.run(batch, wanted);
+        }
+        let run = |network: &mut Network| {
+            let outputs = network.run(batch, Wanted::Logits)?;
+            Ok((outputs.logits, network.activation))
+        };
+        let of_each = self.networks.iter_mut().map(run).collect::<Result<Vec<_>, _>>()?;
+        let nothing = || InferenceError::Failed("the ensemble has no members".to_owned());
+        ensemble::mean(&of_each).map(Outputs::from).ok_or_else(nothing)
     }
 
+    /// The least of an ensemble, so that each of its networks takes a batch.
     fn fixed_batch(&self) -> Option<usize> {
-        self.signature.fixed_batch
+        self.networks.iter().filter_map(|network| network.signature.fixed_batch).min()
     }
-}
-
-/// Copies what the graph shows beside its scores; as many numbers as it has declared.
-fn extract_features(
-    outputs: &SessionOutputs<'_>,
-    (shapes, images): (FeatureShapes, usize),
-) -> Result<Features, InferenceError> {
-    let copy = |name: &str, length: usize| {
-        if length == 0 {
-            return Ok(Vec::new());
-        }
-        let missing = || InferenceError::Failed(format!("no output `{name}`"));
-        let output = outputs.get(name).ok_or_else(missing)?;
-        let (found, values) = output.try_extract_tensor::<f32>().map_err(|cause| failed(&cause))?;
-        if values.len() != images * length {
-            let words = format!("the output `{name}` has the shape `{found:?}`");
-            return Err(InferenceError::Failed(words));
-        }
-        Ok(values.to_vec())
-    };
-    let vectors = copy(FEATURES, shapes.vector.unwrap_or(0))?;
-    let maps = copy(FEATURE_MAP, shapes.map_values())?;
-    Ok(Features { images, vectors, maps })
-}
-
-/// What the runtime says, told apart by its words: it has no code of its own for a device whose
-/// memory is spent.
-fn failed(cause: &ort::Error) -> InferenceError {
-    let text = cause.to_string();
-    let words = text.to_ascii_lowercase();
-    let spent = ["out of memory", "failed to allocate memory", "cudaerrormemoryallocation"];
-    if spent.iter().any(|phrase| words.contains(phrase)) {
-        InferenceError::OutOfMemory(text)
-    } else {
-        InferenceError::Failed(text)
-    }
-}
-
-/// The batch as the runtime's tensor, without a copy.
-fn borrow(batch: &BatchTensor) -> Result<SessionInputValue<'_>, ort::Error> {
-    Ok(match &batch.elements {
-        Elements::Float32(values) => {
-            TensorRef::from_array_view((batch.shape, values.as_slice()))?.into()
-        }
-        Elements::Float16(values) => {
-            TensorRef::from_array_view((batch.shape, values.as_slice()))?.into()
-        }
-        Elements::Uint8(values) => {
-            TensorRef::from_array_view((batch.shape, values.as_slice()))?.into()
-        }
-    })
 }

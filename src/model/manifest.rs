@@ -66,7 +66,7 @@ pub struct Input {
 }
 
 /// `[preprocess]`
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Preprocess {
     /// Pixels; the longer side follows.
     pub resize_shorter_side: NonZeroU32,

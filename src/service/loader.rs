@@ -10,7 +10,7 @@ use super::ServeError;
 use crate::config::Config;
 use crate::inference::onnx::OnnxRuntime;
 use crate::loading::{self, LoadedModel, StartError};
-use crate::model;
+use crate::model::{self, Model};
 use crate::pipeline::Resources;
 use crate::serving::ServedModel;
 use crate::telemetry::metrics::Metrics;
@@ -38,6 +38,8 @@ pub(super) struct Info {
     /// As `provider_info` has them.
     provider: [String; 3],
     trained: bool,
+    /// As `ensemble_info` has them.
+    members: Vec<[String; 4]>,
 }
 
 impl Loader {
@@ -51,8 +53,7 @@ impl Loader {
     pub(super) fn load_all(&self) -> Result<Vec<Ready>, ServeError> {
         let mut names = Vec::new();
         for folder in &self.config.models {
-            let manifest = model::manifest(folder).map_err(StartError::from)?;
-            let name = manifest.name.as_str().to_owned();
+            let name = model::name(folder).map_err(StartError::from)?;
             if names.contains(&name) {
                 return Err(ServeError::SameName(name));
             }
@@ -104,6 +105,7 @@ impl Info {
                 model.manifest.input.element_type.as_str().to_owned(),
                 loaded.onnxruntime.clone(),
             ],
+            members: model.members.iter().map(|member| of_member(&name, member)).collect(),
             provider: [name, loaded.asked.to_string(), used],
             trained: model.manifest.trained,
         }
@@ -114,6 +116,9 @@ impl Info {
         metrics.model_info.with_label_values(&self.labels).set(1.0);
         metrics.model_trained.with_label_values(name).set(f64::from(u8::from(self.trained)));
         metrics.provider_info.with_label_values(&self.provider).set(1.0);
+        for member in &self.members {
+            metrics.ensemble_info.with_label_values(member).set(1.0);
+        }
     }
 
     /// Withdraws what is no longer true, now that another is served.
@@ -128,5 +133,13 @@ impl Info {
         if self.provider != other.provider {
             let _ = metrics.provider_info.remove_label_values(&self.provider);
         }
+        for member in self.members.iter().filter(|member| !other.members.contains(member)) {
+            let _ = metrics.ensemble_info.remove_label_values(member);
+        }
     }
+}
+
+fn of_member(ensemble: &str, member: &Model) -> [String; 4] {
+    let (name, version) = (member.manifest.name.as_str(), member.manifest.version.as_str());
+    [ensemble, name, version, &member.sha256].map(str::to_owned)
 }

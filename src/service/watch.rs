@@ -17,10 +17,10 @@ pub(super) struct Watched {
     changing: Option<Look>,
 }
 
-/// What a look finds: where the folder really is, and its files.
+/// What a look finds: where the folder really is, of an ensemble its members' too, and the files.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 struct Look {
-    folder: Option<PathBuf>,
+    folders: Vec<PathBuf>,
     files: Vec<(PathBuf, FileState)>,
 }
 
@@ -55,8 +55,9 @@ impl Watched {
 impl Look {
     /// What cannot be read is not there.
     fn at(path: &Path) -> Self {
-        let Ok(folder) = model::resolve(path) else { return Self::default() };
-        let entries = fs::read_dir(&folder).into_iter().flatten().filter_map(Result::ok);
+        let Ok(folders) = model::folders(path) else { return Self::default() };
+        let entries = folders.iter().filter_map(|folder| fs::read_dir(folder).ok());
+        let entries = entries.flatten().filter_map(Result::ok);
         let file = |entry: fs::DirEntry| {
             // Through links, to what they lead to.
             let metadata = fs::metadata(entry.path()).ok().filter(fs::Metadata::is_file)?;
@@ -69,7 +70,8 @@ impl Look {
         };
         let mut files: Vec<(PathBuf, FileState)> = entries.filter_map(file).collect();
         files.sort_by(|(a, _), (b, _)| a.cmp(b));
-        Self { folder: folder.canonicalize().ok(), files }
+        let real = |folder: &PathBuf| folder.canonicalize().ok();
+        Self { folders: folders.iter().filter_map(real).collect(), files }
     }
 }
 

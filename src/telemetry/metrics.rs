@@ -78,6 +78,8 @@ metrics! {
         saturation: Gauge = "resnet_serve_saturation_ratio",
         /// Always 1; the labels say which model is served, and by what.
         model_info: GaugeVec = "resnet_serve_model_info" ["model", "version", "sha256", "provider", "precision", "onnxruntime"],
+        /// Always 1; the labels say of which models an ensemble averages the probabilities.
+        ensemble_info: GaugeVec = "resnet_serve_ensemble_info" ["model", "member", "version", "sha256"],
         /// Always 1; the labels say what was asked to serve a model and what serves it.
         provider_info: GaugeVec = "resnet_serve_provider_info" ["model", "asked", "used"],
         /// 1 for trained weights, 0 for random ones, whose answers mean nothing.

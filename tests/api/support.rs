@@ -313,6 +313,7 @@ fn model(settings: &Settings) -> Model {
         labels: CLASSES.iter().map(label).collect(),
         graph: "model.onnx".into(),
         sha256: "0".repeat(64),
+        members: Vec::new(),
     }
 }
 

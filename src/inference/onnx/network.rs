@@ -1,0 +1,109 @@
+//! One session and what it is asked for.
+
+use ort::session::{Session, SessionInputValue, SessionOutputs};
+use ort::value::{DynValue, TensorRef};
+
+use super::signature::Signature;
+use crate::inference::{
+    BatchTensor, Elements, FeatureShapes, Features, InferenceError, Logits, Outputs, Wanted,
+};
+use crate::model::manifest::Activation;
+use crate::networks::{FEATURE_MAP, FEATURES};
+
+/// A session, with the names that it is called by.
+pub(super) struct Network {
+    pub(super) session: Session,
+    pub(super) signature: Signature,
+    pub(super) classes: usize,
+    /// What makes probabilities of its scores.
+    pub(super) activation: Activation,
+}
+
+impl Network {
+    pub(super) fn run(
+        &mut self,
+        batch: &BatchTensor,
+        wanted: Wanted,
+    ) -> Result<Outputs, InferenceError> {
+        let value = borrow(batch).map_err(|cause| failed(&cause))?;
+        let inputs = vec![(self.signature.input.as_str(), value)];
+        let mut outputs = self.session.run(inputs).map_err(|cause| failed(&cause))?;
+        let output = outputs.remove(&self.signature.output).ok_or_else(|| {
+            InferenceError::Failed(format!("no output `{}`", self.signature.output))
+        })?;
+        let shapes = self.signature.features;
+        let wanted = wanted == Wanted::Features && shapes.values() > 0;
+        let features = wanted.then(|| extract_features(&outputs, (shapes, batch.images())));
+        drop(outputs);
+        let logits = self.extract(&output, batch.images())?;
+        Ok(Outputs { logits, features: features.transpose()? })
+    }
+
+    fn extract(&self, output: &DynValue, images: usize) -> Result<Logits, InferenceError> {
+        let failed = |cause: ort::Error| failed(&cause);
+        let (shape, values) = if self.signature.half_output {
+            let (shape, values) = output.try_extract_tensor::<half::f16>().map_err(failed)?;
+            (shape, values.iter().map(|value| value.to_f32()).collect())
+        } else {
+            let (shape, values) = output.try_extract_tensor::<f32>().map_err(failed)?;
+            (shape, values.to_vec())
+        };
+        let rows = shape.first().and_then(|rows| usize::try_from(*rows).ok());
+        if rows != Some(images) || values.len() != images * self.classes {
+            let classes = self.classes;
+            return Err(InferenceError::WrongShape { found: shape.to_vec(), images, classes });
+        }
+        Ok(Logits::new(self.classes, values))
+    }
+}
+
+/// Copies what the graph shows beside its scores; as many numbers as it has declared.
+fn extract_features(
+    outputs: &SessionOutputs<'_>,
+    (shapes, images): (FeatureShapes, usize),
+) -> Result<Features, InferenceError> {
+    let copy = |name: &str, length: usize| {
+        if length == 0 {
+            return Ok(Vec::new());
+        }
+        let missing = || InferenceError::Failed(format!("no output `{name}`"));
+        let output = outputs.get(name).ok_or_else(missing)?;
+        let (found, values) = output.try_extract_tensor::<f32>().map_err(|cause| failed(&cause))?;
+        if values.len() != images * length {
+            let words = format!("the output `{name}` has the shape `{found:?}`");
+            return Err(InferenceError::Failed(words));
+        }
+        Ok(values.to_vec())
+    };
+    let vectors = copy(FEATURES, shapes.vector.unwrap_or(0))?;
+    let maps = copy(FEATURE_MAP, shapes.map_values())?;
+    Ok(Features { images, vectors, maps })
+}
+
+/// What the runtime says, told apart by its words: it has no code of its own for a device whose
+/// memory is spent.
+fn failed(cause: &ort::Error) -> InferenceError {
+    let text = cause.to_string();
+    let words = text.to_ascii_lowercase();
+    let spent = ["out of memory", "failed to allocate memory", "cudaerrormemoryallocation"];
+    if spent.iter().any(|phrase| words.contains(phrase)) {
+        InferenceError::OutOfMemory(text)
+    } else {
+        InferenceError::Failed(text)
+    }
+}
+
+/// The batch as the runtime's tensor, without a copy.
+fn borrow(batch: &BatchTensor) -> Result<SessionInputValue<'_>, ort::Error> {
+    Ok(match &batch.elements {
+        Elements::Float32(values) => {
+            TensorRef::from_array_view((batch.shape, values.as_slice()))?.into()
+        }
+        Elements::Float16(values) => {
+            TensorRef::from_array_view((batch.shape, values.as_slice()))?.into()
+        }
+        Elements::Uint8(values) => {
+            TensorRef::from_array_view((batch.shape, values.as_slice()))?.into()
+        }
+    })
+}
