@@ -70,7 +70,8 @@ pub struct ServeFlags {
     #[command(flatten)]
     doors: DoorFlags,
 
-    /// Sessions that run side by side [default: one for every four cores on the CPU, 1 on a GPU]
+    /// Sessions of each model that run side by side [default: one for every four cores on the CPU,
+    /// where several models divide the cores; 1 on a GPU]
     #[arg(long, env = "RESNET_SERVE_SESSIONS", value_name = "N")]
     sessions: Option<NonZeroUsize>,
 

@@ -18,6 +18,7 @@ use crate::config::{Config, Doors};
 use crate::cpu_pool::CpuPool;
 use crate::grpc;
 use crate::history::History;
+use crate::inference::provider::Provider;
 use crate::keys::{Keys, KeysError};
 use crate::loading::StartError;
 use crate::memory::MemoryBudget;
@@ -100,10 +101,7 @@ pub async fn run(config: Config, telemetry: Telemetry) -> Result<(), ServeError>
     let resources = resources(&config, &metrics);
     announce(&config);
     let readiness = Readiness::starting();
-    let tls = |audience| files.tls.as_ref().map(|tls| tls.acceptor(audience));
-    let public = bind((config.listen, "public"), tls(Audience::Clients)).await?;
-    let admin = bind((config.admin_listen, "admin"), tls(Audience::Operators)).await?;
-    let grpc = bind((config.grpc_listen, "grpc"), tls(Audience::Clients)).await?;
+    let [public, admin, grpc] = bind_all(&config, &files).await?;
     let vitals = Vitals::new(readiness.clone(), resources.pool.clone(), resources.memory.clone());
     gpu::watch(Arc::clone(&metrics));
     let history = History::default();
@@ -120,8 +118,7 @@ pub async fn run(config: Config, telemetry: Telemetry) -> Result<(), ServeError>
             return Ok(());
         }
     };
-    leave_room(&config, &resources.memory);
-    models.iter().for_each(|model| vitals.watch(model.name(), model.pipeline.queue()));
+    watch_over(&models, &vitals);
     rereading::start(to_reread, files.clone());
     let app = app((models, files.keys), (&config, &resources), readiness.clone());
     let doors = [
@@ -139,13 +136,7 @@ pub async fn run(config: Config, telemetry: Telemetry) -> Result<(), ServeError>
     tracing::info!(signal, "draining");
     let drained = async {
         tokio::time::sleep(config.drain_delay).await;
-        let finish = finish(doors, &app, &crew);
-        if timeout(config.drain_timeout, finish).await.is_ok() {
-            tracing::info!("drained");
-        } else {
-            let images = resources.metrics.inflight_images.get();
-            tracing::warn!(images, "the drain timeout passed with images unanswered");
-        }
+        finish_in_time(finish(doors, &app, &crew), config.drain_timeout, &resources.metrics).await;
         // A client that holds its connection open does not hold the process.
         let _ = timeout(ADMIN_GRACE, admin.stop()).await;
         // The spans of the last answers are there now.
@@ -172,6 +163,15 @@ impl Listening {
     async fn stop(self) {
         self.stop.cancel();
         let _ = self.task.await;
+    }
+}
+
+async fn finish_in_time(finish: impl Future<Output = ()>, limit: Duration, metrics: &Metrics) {
+    if timeout(limit, finish).await.is_ok() {
+        tracing::info!("drained");
+    } else {
+        let images = metrics.inflight_images.get();
+        tracing::warn!(images, "the drain timeout passed with images unanswered");
     }
 }
 
@@ -230,6 +230,14 @@ pub async fn check(config: Config, telemetry: &Telemetry) -> Result<(), ServeErr
     Ok(())
 }
 
+fn watch_over(models: &Models, vitals: &Vitals) {
+    models.iter().for_each(|model| vitals.watch(model.name(), model.pipeline.queue()));
+    // A GPU is shared by all.
+    if models.iter().all(|model| model.provider == Provider::Cpu) {
+        vitals.divide_cores();
+    }
+}
+
 /// Three quarters of what the networks leave, if bodies and pixels would take more by default. In a
 /// small container a large network leaves less than their share.
 fn leave_room(config: &Config, memory: &MemoryBudget) {
@@ -275,6 +283,14 @@ fn announce(config: &Config) {
     );
 }
 
+async fn bind_all(config: &Config, files: &Files) -> Result<[Entrance; 3], ServeError> {
+    let tls = |audience| files.tls.as_ref().map(|tls| tls.acceptor(audience));
+    let public = bind((config.listen, "public"), tls(Audience::Clients)).await?;
+    let admin = bind((config.admin_listen, "admin"), tls(Audience::Operators)).await?;
+    let grpc = bind((config.grpc_listen, "grpc"), tls(Audience::Clients)).await?;
+    Ok([public, admin, grpc])
+}
+
 async fn bind(
     (address, listener): (SocketAddr, &str),
     tls: Option<Acceptor>,
@@ -303,6 +319,7 @@ fn load_all(config: &Config, resources: &Resources) -> Result<Loaded, ServeError
         crew.add(workers);
         served.push(model);
     }
+    leave_room(config, &resources.memory);
     let first = served.remove(0);
     Ok(Loaded { models: Models::new(first, served), crew, loader, places })
 }

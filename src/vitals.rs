@@ -1,5 +1,6 @@
 //! What probes and scrapes ask: whether the process works, wants traffic, and how busy it is.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -23,6 +24,7 @@ pub struct Vitals {
     pool: CpuPool,
     memory: MemoryBudget,
     models: Arc<Mutex<Vec<(String, Queue)>>>,
+    divided: Arc<AtomicBool>,
 }
 
 /// The workers of one model.
@@ -52,7 +54,7 @@ impl Vitals {
     /// Of a process with these threads for decoding, this memory and, so far, no model.
     #[must_use]
     pub fn new(readiness: Readiness, pool: CpuPool, memory: MemoryBudget) -> Self {
-        Self { readiness, pool, memory, models: Arc::default() }
+        Self { readiness, pool, memory, models: Arc::default(), divided: Arc::default() }
     }
 
     /// Watches a model's workers.
@@ -125,7 +127,14 @@ impl Vitals {
         let places = models.iter().map(|(_, queue)| queue.capacity().get());
         metrics.queue_capacity.set(count(places.sum()));
         let loads: Vec<_> = models.iter().map(|(_, queue)| queue.load()).collect();
-        publish_load(&loads, metrics);
+        let workers: usize = models.iter().map(|(_, queue)| queue.workers().get()).sum();
+        let apart = self.divided.load(Ordering::Relaxed) && workers <= self.pool.threads().get();
+        publish_load(&loads, apart, metrics);
+    }
+
+    /// From now on each model has cores of its own, as long as there is one for each worker.
+    pub fn divide_cores(&self) {
+        self.divided.store(true, Ordering::Relaxed);
     }
 
     fn models(&self) -> MutexGuard<'_, Vec<(String, Queue)>> {
@@ -134,10 +143,12 @@ impl Vitals {
 }
 
 /// How busy the process is, and what it could do.
-fn publish_load(loads: &[Load], metrics: &Metrics) {
-    // Models share the device: what each asks of it adds up.
+fn publish_load(loads: &[Load], apart: bool, metrics: &Metrics) {
     let known = loads.iter().filter(|load| load.capacity > 0.0);
-    let saturation: f64 = known.map(|load| load.arriving / load.capacity).sum();
+    let shares = known.map(|load| load.arriving / load.capacity);
+    // What each asks of a device that they share adds up; of models with cores of their own the
+    // busiest tells whether more is needed.
+    let saturation: f64 = if apart { shares.fold(0.0, f64::max) } else { shares.sum() };
     metrics.saturation.set(saturation);
     let arriving: f64 = loads.iter().map(|load| load.arriving).sum();
     // Of several models, the capacity for the mix that arrives; of one it is the same.
@@ -154,4 +165,25 @@ fn count(count: usize) -> i64 {
 
 fn bytes(bytes: u64) -> i64 {
     i64::try_from(bytes).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn saturation(apart: bool) -> (f64, f64) {
+        let metrics = Metrics::new();
+        let load =
+            |arriving, capacity| Load { arriving, capacity, workers: 1, stalled: Duration::ZERO };
+        publish_load(&[load(30.0, 50.0), load(10.0, 100.0)], apart, &metrics);
+        (metrics.saturation.get(), metrics.capacity.get())
+    }
+
+    #[test]
+    fn on_a_shared_device_loads_add_up_and_on_divided_cores_the_busiest_model_counts() {
+        let (shared, of_both) = saturation(false);
+        assert!((shared - 0.7).abs() < 1e-9 && (of_both - 40.0 / 0.7).abs() < 1e-9);
+        let (apart, of_both) = saturation(true);
+        assert!((apart - 0.6).abs() < 1e-9 && (of_both - 40.0 / 0.6).abs() < 1e-9);
+    }
 }

@@ -1,6 +1,7 @@
 //! Brings models from their folders into service, and says in the metrics what is served.
 
 use std::io;
+use std::num::NonZeroUsize;
 use std::path::Path;
 use std::thread::JoinHandle;
 
@@ -46,7 +47,9 @@ impl Loader {
     /// Loads ONNX Runtime.
     pub(super) fn new(config: &Config, resources: &Resources) -> Result<Self, StartError> {
         let runtime = OnnxRuntime::load(config.inference.onnxruntime.as_deref())?;
-        Ok(Self { runtime, config: config.clone(), resources: resources.clone() })
+        let mut config = config.clone();
+        config.inference.cores = share(config.inference.cores, config.models.len());
+        Ok(Self { runtime, config, resources: resources.clone() })
     }
 
     /// Loads every model of the configuration. Two of one name are refused before any is loaded.
@@ -89,6 +92,12 @@ impl Loader {
     pub(super) fn metrics(&self) -> &Metrics {
         &self.resources.metrics
     }
+}
+
+/// The cores of one of several models, at least one. Each with all of them would have more threads
+/// than cores when all are busy, and every forecast wrong.
+fn share(cores: NonZeroUsize, models: usize) -> NonZeroUsize {
+    NonZeroUsize::new(cores.get() / models.max(1)).unwrap_or(NonZeroUsize::MIN)
 }
 
 impl Info {
@@ -142,4 +151,19 @@ impl Info {
 fn of_member(ensemble: &str, member: &Model) -> [String; 4] {
     let (name, version) = (member.manifest.name.as_str(), member.manifest.version.as_str());
     [ensemble, name, version, &member.sha256].map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn several_models_share_the_cores_and_each_has_one() {
+        let shares = |cores: usize| {
+            let cores = NonZeroUsize::new(cores).unwrap();
+            [1, 2, 3, 5].map(|models| share(cores, models).get())
+        };
+        assert_eq!(shares(4), [4, 2, 1, 1]);
+        assert_eq!(shares(16), [16, 8, 5, 3]);
+    }
 }

@@ -195,3 +195,25 @@ async fn two_models_are_served_side_by_side() {
     assert_eq!(answer["model"]["name"], "second-cifar-resnet20");
     assert_eq!(classify(&service).await["model"]["name"], "cifar-resnet20");
 }
+
+#[tokio::test]
+async fn several_models_divide_the_cores() {
+    let (first, second) = (SmallModel::build(), SmallModel::build());
+    let manifest = second.path().join("model.toml");
+    let text = std::fs::read_to_string(&manifest).unwrap();
+    std::fs::write(&manifest, text.replacen("name = \"", "name = \"second-", 1)).unwrap();
+    let number = |line: &Value, name: &str| line[name].as_u64().unwrap();
+    let loaded = |service: &Service| {
+        let lines = service.start_log.clone().into_iter();
+        lines.filter(|line| line["message"] == "model loaded and warmed up").collect::<Vec<_>>()
+    };
+    let threads = |line: &Value| number(line, "sessions") * number(line, "intra_threads");
+    let service = Service::start(&first.path(), &["--model", &second.argument()]);
+    let cores = number(&service.start_log[0], "cores");
+    let [one, two] = loaded(&service).try_into().unwrap();
+    assert_eq!(threads(&one), threads(&two));
+    assert!(threads(&one) + threads(&two) <= cores.max(2), "{one} {two}");
+    let asked = ["--sessions=3", "--model", &second.argument()];
+    let asked = loaded(&Service::start(&first.path(), &asked));
+    assert!(asked.iter().all(|line| number(line, "sessions") == 3), "{asked:?}");
+}
