@@ -13,6 +13,7 @@ use crate::vitals::Vitals;
 pub mod admin;
 mod body;
 mod classify;
+mod cors;
 pub mod document;
 pub mod error;
 mod inflate;

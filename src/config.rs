@@ -17,9 +17,11 @@ use crate::resources;
 use crate::telemetry::TelemetryConfig;
 
 mod doors;
+mod origin;
 mod telemetry;
 
 pub use self::doors::Doors;
+pub use self::origin::Origin;
 
 /// The share of the memory limit that bodies and pixels may take; the rest is for the network.
 const MEMORY_SHARE: u64 = 3;

@@ -122,7 +122,9 @@ pub async fn run(config: Config, telemetry: Telemetry) -> Result<(), ServeError>
     rereading::start(to_reread, files.clone());
     let app = app((models, files.keys), (&config, &resources), readiness.clone());
     let doors = [
-        Listening::start(public, |_| api::router::public(app.clone())),
+        Listening::start(public, |_| {
+            api::router::public(app.clone(), &config.doors.cors_allow_origin)
+        }),
         Listening::start(grpc, |stop| grpc::router(app.clone(), stop)),
     ];
     let reloader = Reloader { app: Arc::clone(&app), vitals, crew: crew.clone(), loader, places };

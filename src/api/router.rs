@@ -16,15 +16,16 @@ use tower_http::compression::predicate::{Predicate, SizeAbove};
 
 use super::error::ApiError;
 use super::observe::{Door, Observer, observe};
-use super::{classify, document, keys, models, page, v2};
+use super::{classify, cors, document, keys, models, page, v2};
+use crate::config::Origin;
 use crate::readiness::{self, Readiness};
 use crate::serving::App;
 
 /// Bytes of an answer below which a packet holds it anyhow.
 const SMALLEST_COMPRESSED: u64 = 1024;
 
-/// The public listener's paths.
-pub fn public(app: App) -> Router {
+/// The public listener's paths, for clients and for pages of these origins.
+pub fn public(app: App, origins: &[Origin]) -> Router {
     let metrics = Arc::clone(&app.metrics);
     let work = Router::new()
         .route("/classify", post(classify::classify))
@@ -41,7 +42,13 @@ pub fn public(app: App) -> Router {
         .merge(work);
     let farewell = middleware::from_fn_with_state(app.readiness.clone(), say_farewell);
     let observer = Observer { metrics, door: Door::Public };
-    finish(routes.with_state(app), observer).layer(farewell).layer(compression())
+    let watched = finish(routes.with_state(app), observer);
+    // Outside of what writes errors, so that pages can read those too; a preflight ends here.
+    let shared = match cors::layer(origins) {
+        Some(cors) => watched.layer(cors),
+        None => watched,
+    };
+    shared.layer(farewell).layer(compression())
 }
 
 /// Answers that are worth it, for clients that ask. An error stays as it is: some clients inflate

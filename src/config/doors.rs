@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::origin::Origin;
 use crate::tls::TlsFiles;
 
 /// The flags of the doors, as typed.
@@ -25,6 +26,16 @@ pub(super) struct DoorFlags {
     /// gRPC listener
     #[arg(long, env = "RESNET_SERVE_TLS_CLIENT_CA", value_name = "PATH")]
     tls_client_ca: Option<PathBuf>,
+
+    /// Origin whose pages may ask from a browser, as in `https://app.example`, or `*` for all; give
+    /// it several times for several
+    #[arg(
+        long,
+        env = "RESNET_SERVE_CORS_ALLOW_ORIGIN",
+        value_name = "ORIGIN",
+        value_delimiter = ','
+    )]
+    cors_allow_origin: Vec<Origin>,
 }
 
 /// Who comes in, and how.
@@ -34,6 +45,8 @@ pub struct Doors {
     pub api_keys_file: Option<PathBuf>,
     /// What connections are encrypted with.
     pub tls: Option<TlsFiles>,
+    /// Pages from elsewhere that may ask; none without it.
+    pub cors_allow_origin: Vec<Origin>,
 }
 
 impl DoorFlags {
@@ -53,6 +66,6 @@ impl DoorFlags {
                 None
             }
         };
-        Doors { api_keys_file: self.api_keys_file, tls }
+        Doors { api_keys_file: self.api_keys_file, tls, cors_allow_origin: self.cors_allow_origin }
     }
 }

@@ -5,6 +5,7 @@ mod admin;
 mod answers;
 mod bad_input;
 mod compression;
+mod cors;
 mod crops;
 mod failures;
 mod grpc;

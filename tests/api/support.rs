@@ -15,6 +15,7 @@ use image::{ImageFormat, Rgb, RgbImage};
 use resnet_serve::api::{AdminState, admin, router};
 use resnet_serve::batching::worker::Worker;
 use resnet_serve::batching::{self, BatchSizes, Executor, Gathering, Queue};
+use resnet_serve::config::Origin;
 use resnet_serve::cpu_pool::CpuPool;
 use resnet_serve::grpc;
 use resnet_serve::history::History;
@@ -92,6 +93,8 @@ pub(crate) struct Settings {
     pub(crate) memory: u64,
     /// Lines of the file of API keys; none for a service that everybody may ask.
     pub(crate) keys: &'static str,
+    /// Origins whose pages may ask.
+    pub(crate) cors: &'static [&'static str],
     /// The type of the network's own input: of bytes `[n, 4, 4, 3]`, of floats `[n, 3, 4, 4]`.
     pub(crate) input: &'static str,
 }
@@ -104,6 +107,7 @@ impl Default for Settings {
             max_body: 4 << 20,
             memory: 1 << 30,
             keys: "",
+            cors: &[],
             input: "uint8",
         }
     }
@@ -178,7 +182,9 @@ impl Service {
             metrics: Arc::clone(&metrics),
             readiness: readiness.clone(),
         });
-        let router = router::public(Arc::clone(&app));
+        let origins: Vec<Origin> =
+            settings.cors.iter().map(|origin| origin.parse().unwrap()).collect();
+        let router = router::public(Arc::clone(&app), &origins);
         let stop = CancellationToken::new();
         let grpc = grpc::router(app, stop.clone());
         let history = History::default();
