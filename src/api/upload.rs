@@ -16,6 +16,11 @@ use super::body::{Purpose, Received};
 use super::error::ApiError;
 use crate::memory::Charge;
 use crate::pipeline::Encoded;
+use crate::protocol::json::AtMost;
+
+/// Texts in `images`, whatever the queue takes: a body of empty ones would become a list of many
+/// times its size.
+const TEXTS: usize = 1 << 16;
 
 /// The images of a request.
 pub(super) struct Upload {
@@ -30,7 +35,7 @@ type Parts = (Vec<Bytes>, Option<usize>);
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct JsonUpload {
-    images: Option<Vec<String>>,
+    images: Option<AtMost<String, TEXTS>>,
     image: Option<String>,
     top_k: Option<usize>,
 }
@@ -80,10 +85,11 @@ async fn take_apart(
     if !charge.grow(copies) {
         return Err(purpose.pipeline.out_of_memory().into());
     }
+    let most = purpose.pipeline.max_images().get();
     let parse = move || match form {
         Form::Raw => Ok((vec![body], None)),
         Form::Json => from_json(&body),
-        Form::Multipart { boundary } => from_multipart(body, boundary),
+        Form::Multipart { boundary } => from_multipart(body, boundary, most),
     };
     let parts = purpose.compute(parse).await?;
     charge.shrink_to(length);
@@ -118,7 +124,7 @@ fn from_json(body: &[u8]) -> Result<Parts, ApiError> {
         .map_err(|cause| invalid(format!("the body is not the JSON that is taken: {cause}")))?;
     let texts = match (upload.image, upload.images) {
         (Some(image), None) => vec![image],
-        (None, Some(images)) => images,
+        (None, Some(images)) => images.0,
         (Some(_), Some(_)) => {
             return Err(invalid("`image` and `images` exclude each other".to_owned()));
         }
@@ -133,13 +139,14 @@ fn from_json(body: &[u8]) -> Result<Parts, ApiError> {
     Ok((texts.iter().enumerate().map(decode).collect::<Result<_, _>>()?, upload.top_k))
 }
 
-fn from_multipart(body: Bytes, boundary: String) -> Result<Parts, ApiError> {
+fn from_multipart(body: Bytes, boundary: String, most: usize) -> Result<Parts, ApiError> {
     // The whole body is there, so that nothing is waited for.
-    let parts = all_parts(body, boundary).now_or_never();
+    let parts = all_parts(body, boundary, most).now_or_never();
     Ok((parts.unwrap_or(Err(ApiError::Internal))?, None))
 }
 
-async fn all_parts(body: Bytes, boundary: String) -> Result<Vec<Bytes>, ApiError> {
+/// The parts of a form, of which there may be no more than the queue takes images.
+async fn all_parts(body: Bytes, boundary: String, most: usize) -> Result<Vec<Bytes>, ApiError> {
     let invalid = |cause: multer::Error| {
         ApiError::InvalidRequest(format!("the multipart body is broken: {cause}"))
     };
@@ -148,6 +155,10 @@ async fn all_parts(body: Bytes, boundary: String) -> Result<Vec<Bytes>, ApiError
     let mut images = Vec::new();
     while let Some(part) = parts.next_field().await.map_err(invalid)? {
         refuse_text(&part)?;
+        if images.len() == most {
+            let words = format!("more than {most} images in a request; 1 to {most} are taken");
+            return Err(ApiError::InvalidRequest(words));
+        }
         images.push(part.bytes().await.map_err(invalid)?);
     }
     Ok(images)

@@ -133,7 +133,7 @@ pub struct Data<'a> {
 }
 
 /// A list of bounded length.
-pub struct AtMost<T, const LIMIT: usize>(pub(super) Vec<T>);
+pub struct AtMost<T, const LIMIT: usize>(pub Vec<T>);
 
 /// What was inferred, or the JSON in front of its binary data.
 #[derive(Serialize, ToSchema)]

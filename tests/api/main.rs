@@ -10,6 +10,7 @@ mod crops;
 mod failures;
 mod grpc;
 mod keys;
+mod limits;
 mod live;
 mod load;
 mod metrics;

@@ -10,6 +10,7 @@ mod file_server;
 mod gpu;
 mod grpc;
 mod keys;
+mod limits;
 mod model_files;
 mod refused_starts;
 mod reloading;
