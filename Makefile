@@ -8,7 +8,7 @@ ARGS ?=
 # With the examples, because their dependencies are the tests': nothing is compiled twice with other features.
 DEBUG_BUILD := cargo build --locked --bins --examples
 
-.PHONY: help serve test test-clients test-web test-api test-monitoring lint build runtime image test-image test-limits test-k8s test-rollout capacity overload clean tools
+.PHONY: help serve test test-clients test-web test-api test-monitoring lint build runtime image test-image test-limits test-k8s test-rollout capacity overload bench clean tools
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -77,6 +77,9 @@ capacity: ## simulate bursts and rollouts, and hold docs/capacity.md against wha
 
 overload: ## goodput and refusals at up to 5 times the capacity, beside LitServe (PHOTOS=DIR, CASES="load drain")
 	@python3 benchmarks/overload/run.py $(CASES) $(if $(PHOTOS),--photos $(PHOTOS))
+
+bench: ## beside what people would choose instead (PHOTOS=DIR, CASES="front-end resnet50", ROUNDS=5)
+	@python3 benchmarks/compare.py $(CASES) $(if $(PHOTOS),--photos $(PHOTOS)) $(if $(ROUNDS),--rounds $(ROUNDS))
 
 clean: ## remove what was built and fetched
 	cargo clean

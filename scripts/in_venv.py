@@ -27,8 +27,8 @@ def main() -> None:
     os.execv(folder / "bin/python", ["python", *command])
 
 
-def environment(requirements: Path) -> Path | None:
-    """The folder of one that is complete; another one for other requirements."""
+def environment(requirements: Path, python: Path | None = None) -> Path | None:
+    """The folder of one that is complete; another one for other requirements. `python` if it must not be this one."""
     digest = hashlib.sha256(requirements.read_bytes()).hexdigest()[:12]
     folder = ROOT / "target/venvs" / f"{requirements.resolve().parent.name}-{digest}"
     complete = folder / "complete"
@@ -36,7 +36,10 @@ def environment(requirements: Path) -> Path | None:
         return folder
     print(f"Installing {requirements}", flush=True)
     try:
-        venv.create(folder, clear=True, with_pip=True)
+        if python:
+            subprocess.run([python, "-m", "venv", "--clear", folder], check=True)
+        else:
+            venv.create(folder, clear=True, with_pip=True)
         install = [folder / "bin/python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
         subprocess.run([*install, "--requirement", requirements], check=True)
     except subprocess.CalledProcessError as error:

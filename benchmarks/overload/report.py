@@ -3,11 +3,10 @@
 import json
 import os
 import platform
-import subprocess
 from pathlib import Path
 
 import plot
-from servers import ROOT
+from compare.machine import commit
 
 HERE = Path(__file__).resolve().parent
 
@@ -32,11 +31,6 @@ def write(results: dict, conditions: str) -> None:
     sections = [part for name, section in SECTIONS.items() if name in known for part in (
         section(known[name]["result"]), f"*{known[name]['conditions']} At commit {known[name]['commit']}.*\n")]
     (HERE / "RESULTS.md").write_text("\n".join([preamble(), *sections]))
-
-
-def commit() -> str:
-    done = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True)
-    return done.stdout.strip() or "unknown"
 
 
 def preamble() -> str:

@@ -16,15 +16,17 @@ import sys
 import tempfile
 import threading
 import time
-import venv
 from pathlib import Path
 
-import container
-import report
-from report import shown
-from servers import ROOT, Server, litserve, resnet_serve
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-HERE = Path(__file__).resolve().parent
+import container  # noqa: E402
+import report  # noqa: E402
+from peers import photos  # noqa: E402
+from peers.peers import LITSERVE, litserve  # noqa: E402
+from peers.servers import ROOT, Server, resnet_serve  # noqa: E402
+from report import shown  # noqa: E402
+
 LOAD = ROOT / "target/release/examples/load"
 MULTIPLES = [0.5, 0.9, 1.0, 2.0, 3.0, 5.0]
 CLIENTS = [1, 4, 16, 64, 256]
@@ -45,7 +47,7 @@ def main() -> None:
     subprocess.run(["cargo", "build", "--release", "--locked", "--example", "load"], cwd=ROOT, check=True)
     with tempfile.TemporaryDirectory() as folder:
         if options.photos is None:
-            options.photos = synthetic_photos(Path(folder), peer_python())
+            options.photos = photos.synthetic(Path(folder), peer_programs() / "python")
         results = {name: CASES[name](options) for name in options.cases}
         report.write(results, conditions(options))
 
@@ -63,10 +65,9 @@ def servers(options: argparse.Namespace) -> dict[str, Server]:
     found = {"resnet-serve": resnet_serve(options.model)}
     if not options.no_peer:
         # Written by the first start of resnet-serve where the folder has only a recipe.
-        graph = options.model / "model.onnx"
         with found["resnet-serve"]:
             pass
-        found["LitServe"] = litserve(peer_python(), graph, options.timeout_ms / 1000)
+        found["LitServe"] = litserve(peer_programs(), options.model.resolve(), options.timeout_ms / 1000)
     return found
 
 
@@ -169,29 +170,8 @@ CASES = {"load": case_load, "clients": case_clients, "hang-up": case_hang_up, "d
          "container": case_container}
 
 
-def peer_python() -> Path:
-    """The peer's own environment, made when it is first needed."""
-    folder = ROOT / "target/benchmarks/litserve"
-    python = folder / "bin/python"
-    if not python.exists():
-        venv.create(folder, with_pip=True)
-        requirements = HERE / "requirements.txt"
-        subprocess.run([python, "-m", "pip", "install", "--quiet", "--requirement", requirements], check=True)
-    return python
-
-
-def synthetic_photos(folder: Path, python: Path) -> Path:
-    """Pictures with about as many bytes as a photo of their size: noise, blurred."""
-    script = """
-import sys
-import numpy as np
-from PIL import Image, ImageFilter
-for index in range(40):
-    noise = np.random.default_rng(index).integers(0, 256, (375, 500, 3), np.uint8)
-    Image.fromarray(noise).filter(ImageFilter.GaussianBlur(2)).save(f"{sys.argv[1]}/{index:02}.jpg", quality=92)
-"""
-    subprocess.run([python, "-c", script, folder], check=True)
-    return folder
+def peer_programs() -> Path:
+    return LITSERVE.programs() or sys.exit("error: LitServe cannot be installed here; --no-peer leaves it out")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,92 @@
+"""What can be checked of the comparison without running it."""
+
+import base64
+import json
+import sys
+import unittest
+from email.parser import BytesParser
+from pathlib import Path
+from xml.etree import ElementTree
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parent / "scripts")]
+
+from compare import plot, report, tensors  # noqa: E402
+from compare.cases import CASES  # noqa: E402
+from compare.sections import SECTIONS  # noqa: E402
+from compare.targets import TARGETS, front_end  # noqa: E402
+from compare.trials import by_turns, median, spread  # noqa: E402
+from peers import peers  # noqa: E402
+
+PICTURE = b"\xff\xd8\r\n--not-a-boundary\xff"
+
+
+class Bodies(unittest.TestCase):
+    def test_a_form_has_the_picture_in_its_field(self) -> None:
+        body = peers.form("file")(PICTURE)
+        message = BytesParser().parsebytes("\r\n".join(body.headers).encode() + b"\r\n\r\n" + body.data)
+        (part,) = message.get_payload()
+        self.assertEqual(part.get_param("name", header="content-disposition"), "file")
+        self.assertEqual(part.get_payload(decode=True), PICTURE)
+
+    def test_json_has_the_picture_in_base64(self) -> None:
+        (given,) = json.loads(peers.in_json(PICTURE).data)["inputs"]
+        self.assertEqual(base64.b64decode(given["data"][0]), PICTURE)
+
+    def test_a_binary_body_has_a_head_of_the_length_that_its_header_says(self) -> None:
+        body = peers.binary(PICTURE)
+        self.assertIn(f"Inference-Header-Content-Length: {peers.HEAD}", body.headers)
+        (given,) = json.loads(body.data[: peers.HEAD])["inputs"]
+        rest = body.data[peers.HEAD :]
+        self.assertEqual(given["parameters"]["binary_data_size"], len(rest))
+        self.assertEqual(rest, len(PICTURE).to_bytes(4, "little") + PICTURE)
+
+    def test_a_tensor_is_the_same_in_both_forms(self) -> None:
+        in_json = json.loads(tensors.body(tensors.JSON, {}).data)["inputs"][0]["data"]
+        binary = tensors.body(tensors.BINARY, tensors.BEST_FIVE).data[peers.HEAD :]
+        self.assertEqual(len(binary), 4 * len(in_json))
+        self.assertEqual(list(tensors.array("f", binary)), list(tensors.array("f", in_json)))
+
+
+class Figures(unittest.TestCase):
+    def test_contestants_take_turns(self) -> None:
+        order: list[str] = []
+        turns = {name: lambda name=name: order.append(name) or {"value": len(order)} for name in "AB"}
+        rows = list(by_turns(2, turns))[-1]
+        self.assertEqual(order, ["A", "B", "A", "B"])
+        self.assertEqual(median(rows["A"], "value"), 2)
+        self.assertEqual(spread(rows["A"], "value"), 0.5)
+
+    def test_an_aim_is_met_or_not_by_the_medians(self) -> None:
+        row = lambda rate, cpu: [{"per_second": rate, "cpu_ms": cpu}]
+        rows = {"resnet-serve": row(800, 2), "FastAPI": row(100, 8), "Pillow alone": row(400, 4)}
+        self.assertEqual([(one.measured, one.met) for one in front_end(rows)], [(8, True), (0.25, False), (2, True)])
+
+    def test_pictures_are_xml_and_show_every_name(self) -> None:
+        for text in (plot.bars("<b>", {"one & two": [1, 3, 2]}, "one & two"),
+                     plot.points("<b>", ("x", "y"), {"one & two": (1, 2), "three": (2, 4)})):
+            shown = [element.text for element in ElementTree.fromstring(text).iter() if element.text]
+            self.assertIn("<b>", shown)
+            self.assertIn("one & two", shown)
+
+
+class Pages(unittest.TestCase):
+    def test_every_case_has_a_section_and_every_aim_a_case(self) -> None:
+        self.assertEqual(CASES.keys(), SECTIONS.keys())
+        self.assertLessEqual(TARGETS.keys(), CASES.keys())
+
+    def test_the_results_are_what_was_measured(self) -> None:
+        known = json.loads((HERE / "compare/results.json").read_text())
+        self.assertEqual((HERE / "RESULTS.md").read_text(), report.page(known))
+
+    def test_everyone_has_the_same_onnxruntime(self) -> None:
+        fetched = (HERE.parent / "docker/requirements-onnxruntime.txt").read_text()
+        files = [HERE / "compare/requirements.txt", *(HERE / "peers" / peer.requirements for peer in peers.PEERS)]
+        for file in files:
+            pins = [line for line in file.read_text().splitlines() if line.startswith("onnxruntime==")]
+            self.assertEqual(len(pins), 1, file)
+            self.assertIn(pins[0], fetched)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,158 @@
+"""What every case needs: the options, the pictures, the models, the peers that can be had, and how one is measured."""
+
+import argparse
+import json
+import subprocess
+import sys
+import urllib.error
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from in_venv import environment
+from peers import photos
+from peers.peers import PEERS, Body, Peer, raw
+from peers.servers import BINARY, ROOT, Server, get, resnet_serve
+
+from compare.load import Bodies, Load, drive, measure
+
+HERE = Path(__file__).resolve().parent
+MADE = ROOT / "target/benchmarks"
+OURS = "resnet-serve"
+WARM_UP = 2  # seconds
+TRIES = 3
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """A server that can be started again and again, and how it takes a picture."""
+
+    start: Callable[[Path], Server]
+    encode: Callable[[bytes], Body]
+
+    @contextmanager
+    def running(self, model: Path) -> Iterator[Server]:
+        """Started again where it fails: PyTriton loses a race with itself now and then."""
+        with ExitStack() as ends:
+            for left in reversed(range(TRIES)):
+                try:
+                    server = ends.enter_context(self.start(model))
+                    break
+                except SystemExit:
+                    if not left:
+                        raise
+            yield server
+
+
+THIS_SERVER = Contestant(resnet_serve, raw)
+
+
+class Bench:
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.options = options
+        self.left_out: dict[str, str] = {}
+        self.agreed: dict[str, float] = {}
+
+    @cached_property
+    def python(self) -> Path:
+        """Has what the loops without a server need."""
+        folder = environment(HERE / "requirements.txt")
+        if folder is None:
+            sys.exit("error: the Python packages for the comparison cannot be installed")
+        return folder / "bin/python"
+
+    @cached_property
+    def photos(self) -> list[Path]:
+        return photos.listed(self.options.photos or photos.synthetic(MADE / "photos", self.python))
+
+    def photos_of(self, size: tuple[int, int], grain: int) -> list[Path]:
+        """Eight of them in another size."""
+        folder = MADE / f"photos-{size[0]}x{size[1]}-{grain}"
+        return photos.resized(self.photos[:8], folder, photos.Version(self.python, size, grain))
+
+    @cached_property
+    def contestants(self) -> dict[str, Contestant]:
+        """This server, and every peer that starts and answers as it does."""
+        found = {OURS: THIS_SERVER}
+        for peer in PEERS:
+            if self.options.peers and peer.name not in self.options.peers:
+                continue
+            programs = peer.programs()
+            if programs is None:
+                self.left_out[peer.name] = "its packages cannot be installed here"
+                continue
+            contestant = Contestant(lambda model, peer=peer, programs=programs: peer.start(programs, model), peer.encode)
+            if self.agrees(peer, contestant):
+                found[peer.name] = contestant
+        return found
+
+    def agrees(self, peer: Peer, contestant: Contestant) -> bool:
+        """One picture through ResNet-50 here and there: the same class, and nearly the same probability."""
+        try:
+            with contestant.running(self.resnet50) as server:
+                theirs = peer.best(self.bodies([contestant.encode(self.photos[0].read_bytes())]).answer(server.url))[0]
+        except (SystemExit, urllib.error.URLError) as cause:
+            self.left_out[peer.name] = "it does not start or answer here"
+            print(f"{peer.name} is left out: {cause}", flush=True)
+            return False
+        ours = self.our_best
+        apart = abs(ours["probability"] - theirs["probability"])
+        if ours["class"] != theirs["class"] or apart > 0.02:
+            sys.exit(f"error: {peer.name} says {theirs} where this server says {ours}: they do not do the same work")
+        self.agreed[peer.name] = apart
+        return True
+
+    @cached_property
+    def our_best(self) -> dict:
+        with resnet_serve(self.resnet50) as server:
+            return self.bodies([raw(self.photos[0].read_bytes())]).answer(server.url)["results"][0]["predictions"][0]
+
+    @cached_property
+    def commit(self) -> str:
+        """Of which the program was built, which need not be what is checked out."""
+        with resnet_serve(self.trivial) as server:
+            lines = get(server.metrics_url)[1].splitlines()
+        labels = next(line for line in lines if line.startswith("resnet_serve_build_info{"))
+        return labels.partition('commit="')[2].partition('"')[0]
+
+    @cached_property
+    def resnet50(self) -> Path:
+        return self.network("resnet50")
+
+    @cached_property
+    def trivial(self) -> Path:
+        folder = MADE / "models/trivial"
+        script = HERE / "trivial.py"
+        subprocess.run([self.python, script, folder, ROOT / "models/resnet50/labels.tsv"], check=True)
+        return folder
+
+    @cached_property
+    def default(self) -> Path:
+        return ROOT / "models" / (ROOT / "models/default").read_text().strip()
+
+    def network(self, name: str) -> Path:
+        """One of the paper's, with random weights, which take as long as trained ones."""
+        folder = MADE / "models" / name
+        if not folder.exists():
+            subprocess.run([BINARY, "model", "build", name, "-o", folder], check=True, stdout=subprocess.DEVNULL)
+        return folder
+
+    def bodies(self, bodies: list[Body]) -> Bodies:
+        return Bodies(MADE / "bodies", bodies)
+
+    def serve(self, contestant: Contestant, model: Path, pictures: list[Path], clients: int) -> dict:
+        """One trial: a fresh server, warmed up and then measured."""
+        bodies = self.bodies([contestant.encode(picture.read_bytes()) for picture in pictures])
+        with contestant.running(model) as server:
+            drive(server.url, bodies, Load(clients, WARM_UP))
+            return measure(server, server.url, bodies, Load(clients, self.options.seconds))
+
+    def reference(self, what: str, model: Path, *flags: object) -> dict:
+        """One trial of a loop without a server."""
+        command = [self.python, HERE / "reference.py", what, "--model", model, "--seconds", self.options.seconds, *flags]
+        done = subprocess.run([str(part) for part in command], capture_output=True, text=True)
+        if done.returncode:
+            sys.exit(f"error: {done.stderr}")
+        return json.loads(done.stdout)

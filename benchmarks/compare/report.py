@@ -1,0 +1,123 @@
+"""Turns the rows of the cases into RESULTS.md, results.json and pictures."""
+
+import json
+from pathlib import Path
+
+from peers.peers import PEERS
+
+from compare.bench import Bench
+from compare.machine import machine
+from compare.sections import SECTIONS, Column
+from compare.targets import TARGETS
+from compare.trials import Rows, median, spread
+
+HERE = Path(__file__).resolve().parent
+
+
+def write(cases: dict[str, Rows], bench: Bench) -> None:
+    """Cases that were not run this time keep the results that they have, if the machine is the same."""
+    file = HERE / "results.json"
+    known = json.loads(file.read_text()) if file.exists() else {}
+    if known.get("machine") != machine():
+        known = {"machine": machine(), "cases": {}, "agreed": {}, "left_out": {}}
+    for name, rows in cases.items():
+        known["cases"][name] = {"conditions": conditions(bench, rows), "rows": rows}
+    known["agreed"] |= bench.agreed
+    known["left_out"] = {name: why for name, why in (known["left_out"] | bench.left_out).items() if name not in bench.agreed}
+    known = rounded(known)
+    file.write_text(json.dumps(known, indent=1) + "\n")
+    draw(known)
+
+
+def draw(known: dict) -> None:
+    (HERE.parent / "RESULTS.md").write_text(page(known))
+    for name, case in known["cases"].items():
+        if SECTIONS[name].draw:
+            (HERE / f"{name}.svg").write_text(SECTIONS[name].draw(case["rows"]))
+
+
+def page(known: dict) -> str:
+    found = {name: known["cases"][name] for name in SECTIONS if name in known["cases"]}
+    sections = [section(name, case) for name, case in found.items()]
+    return "\n".join([preamble(known), targets(found), *sections, peers(known)])
+
+
+def rounded(value: object) -> object:
+    if isinstance(value, float):
+        return float(f"{value:.5g}")
+    if isinstance(value, dict):
+        return {key: rounded(inner) for key, inner in value.items()}
+    return [rounded(inner) for inner in value] if isinstance(value, list) else value
+
+
+def conditions(bench: Bench, rows: Rows) -> str:
+    options = bench.options
+    rounds = len(next(iter(rows.values())))
+    kind = "photographs" if options.photos else "synthetic pictures"
+    return (f"{len(bench.photos)} {kind}, {rounds} rounds of {options.seconds} s, {options.clients} clients where "
+            f"nothing else is said, at commit {bench.commit}")
+
+
+def preamble(known: dict) -> str:
+    return f"""# Side by side
+
+Written by `make bench` on {known["machine"]}.
+
+Client and servers share the cores. By turns: in each round every server is started anew, warmed up and measured. Figures are
+medians of the rounds, ± half of the distance from the least to the greatest. CPU is the time of all of a server's processes;
+memory is theirs in the middle of a measurement, and counts pages that they share once.
+"""
+
+
+def targets(cases: dict) -> str:
+    lines = ["## How fast", "", "| what | aim | measured | |", "|---|---|---|---|"]
+    for name, outcomes in TARGETS.items():
+        if name in cases:
+            lines += [f"| {one.what} | {one.bound} | {one.measured:.3g} | {'met' if one.met else '**not met**'} |"
+                      for one in outcomes(cases[name]["rows"])]
+    return "\n".join([*lines, ""])
+
+
+def section(name: str, case: dict) -> str:
+    given, rows = SECTIONS[name], case["rows"]
+    columns = [column for column in given.columns if any(column.key in found[0] for found in rows.values())]
+    lines = [f"## {given.title}", "", *([given.text, ""] if given.text else [])]
+    if given.draw:
+        lines += [f"![{given.title}](compare/{name}.svg)", ""]
+    lines += ["| | " + " | ".join(column.head for column in columns) + " |", "|---" * (len(columns) + 1) + "|"]
+    lines += [f"| {who} | " + " | ".join(cell(found, column) for column in columns) + " |" for who, found in rows.items()]
+    return "\n".join([*lines, "", *refusals(rows), f"*{case['conditions']}.*", ""])
+
+
+def cell(found: list[dict], column: Column) -> str:
+    if column.key not in found[0]:
+        return "–"
+    text = f"{median(found, column.key):,.{column.digits}f}"
+    return f"{text} ± {100 * spread(found, column.key):.0f} %" if column.spread else text
+
+
+def refusals(rows: Rows) -> list[str]:
+    """What was not answered well is said, because it is in no other figure."""
+    lines = []
+    for name, found in rows.items():
+        bad, failed = (sum(row.get(key, 0) for row in found) for key in ("statuses", "failed"))
+        if bad or failed:
+            lines += [f"{name}: {bad:.0f} requests were refused and {failed:.0f} failed; they do not count as answered.", ""]
+    return lines
+
+
+def peers(known: dict) -> str:
+    lines = ["## The peers", "", "The same graph, the same pictures, Pillow for decoding and resizing, the best five as JSON. "
+             "Before anything is measured each must give the same class as this server for a picture through ResNet-50.", "",
+             "| | versions | tuning | probability apart |", "|---|---|---|---|"]
+    for peer in PEERS:
+        if peer.name in known["agreed"]:
+            pinned = (HERE.parent / "peers" / peer.requirements).read_text().splitlines()
+            versions = ", ".join(line.partition(" #")[0].replace("==", " ") for line in pinned if not line.startswith("#"))
+            lines.append(f"| {peer.name} | {versions} | {peer.tuning} | {known['agreed'][peer.name]:.1g} |")
+    lines += ["", *[f"{name} is left out: {why}." for name, why in known["left_out"].items()], TORCHSERVE, ""]
+    return "\n".join(lines)
+
+
+TORCHSERVE = ("TorchServe is left out: it is no longer maintained, and its workers need PyTorch, gigabytes that an ONNX file "
+              "does not.")

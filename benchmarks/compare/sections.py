@@ -1,0 +1,80 @@
+"""What each case is called, what is said of it, and which of its figures are shown."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from compare import plot
+from compare.bench import OURS
+from compare.trials import Rows, median
+
+
+@dataclass(frozen=True)
+class Column:
+    head: str
+    key: str
+    digits: int
+    spread: bool = False
+
+
+RATE = Column("images/s", "per_second", 1, spread=True)
+P50, P99 = Column("p50 ms", "p50_ms", 1), Column("p99 ms", "p99_ms", 1)
+CPU, MEMORY = Column("CPU ms a request", "cpu_ms", 2), Column("memory MiB", "memory_mib", 0)
+LOAD = [RATE, P50, P99, CPU, MEMORY]
+START = [Column("start to ready, s", "seconds_to_ready", 2, spread=True), Column("peak RSS, MiB", "peak_mib", 0),
+         Column("memory MiB", "memory_mib", 0), Column("before the first session, MiB", "before_mib", 0)]
+
+
+@dataclass(frozen=True)
+class Section:
+    title: str
+    text: str
+    columns: list[Column]
+    draw: Callable[[Rows], str] | None = None
+
+
+def rate_bars(heading: str) -> Callable[[Rows], str]:
+    return lambda rows: plot.bars(heading, {name: [row["per_second"] for row in found] for name, found in rows.items()}, OURS)
+
+
+def client_points(rows: Rows) -> str:
+    found = {name.rpartition(" ")[2]: (float(name.rpartition(" ")[2]), median(rows[name], "per_second")) for name in rows}
+    return plot.points("ResNet-50 by clients", ("clients", "images per second"), found)
+
+
+def paper_points(rows: Rows) -> str:
+    found = {name: (median(found, "giga_multiply_adds"), median(found, "p50_ms")) for name, found in rows.items()}
+    return plot.points("Time for a picture, one client", ("multiply-adds, G", "ms"), found)
+
+
+SECTIONS = {
+    "front-end": Section(
+        "(a) The front end alone", "A network that costs next to nothing, so that what is left is the server: HTTP, "
+        "decoding, resizing, JSON. `forms` is this server with uploads as most of the peers take them.",
+        LOAD, rate_bars("JPEG uploads, images per second, network next to nothing")),
+    "resnet50": Section(
+        "(b) ResNet-50 at 224×224", "Beside loops of Pillow and ONNX Runtime without a server, as many threads × threads of "
+        "a session as they say.", LOAD, rate_bars("ResNet-50, images per second")),
+    "idle": Section(
+        "(b) ResNet-50, one client", "The number is the threads of a session. The loop decodes with Pillow and runs once, in "
+        "the same process, with nobody between.",
+        [P50, P99, Column("decode ms", "decode_ms", 1), Column("run ms", "run_ms", 1)]),
+    "default": Section("(c) The default model", "", LOAD),
+    "tensors": Section(
+        "(d) Raw tensors", "`FP32 [1, 3, 224, 224]` by the Open Inference Protocol to the network of (a), as binary data and "
+        "as JSON; MLServer's HTTP takes only JSON.", LOAD),
+    "large": Section(
+        "(e) Photos of 12 megapixels", "To the network of (a). `decoding` is this server's own figure for the stage, with one "
+        "client. Photos that were made larger have few bytes for their size; with grain they have as many as a camera's.",
+        [RATE, P50, CPU, MEMORY, Column("decode and resize, ms", "decode_ms", 2, spread=True), Column("kB", "kilobytes", 0)]),
+    "clients": Section(
+        "(f) 1 to 256 clients", "ResNet-50, with `--request-timeout=60s`, because 256 wait for ten seconds.", LOAD,
+        client_points),
+    "start": Section(
+        "(g) Start and memory", "ResNet-50, from the command to the first `ready`, when every batch size has been run. Peak RSS "
+        "counts pages that processes share once for each of them; memory counts them once. Bare ONNX Runtime is a Python "
+        "process with as many sessions and threads and the same first runs; its time begins when its modules are loaded.",
+        START),
+    "papers": Section(
+        "(h) The paper's networks", "One client, so that a picture has one session to itself.",
+        [Column("multiply-adds, G", "giga_multiply_adds", 2), P50, P99, CPU, MEMORY], paper_points),
+}

@@ -1,0 +1,73 @@
+"""How fast it means to be, on two cores, and how fast it was found to be in the same run."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from compare.bench import OURS
+from compare.cases import BARE, PILLOW
+from compare.trials import Rows, best, median
+
+PEERS = ("LitServe", "FastAPI", "BentoML", "MLServer", "PyTriton")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    what: str
+    bound: str
+    measured: float
+    met: bool
+
+
+def at_least(what: str, bound: float, measured: float) -> Outcome:
+    return Outcome(what, f"≥ {bound:g}", measured, measured >= bound)
+
+
+def at_most(what: str, bound: float, measured: float) -> Outcome:
+    return Outcome(what, f"≤ {bound:g}", measured, measured <= bound)
+
+
+def front_end(rows: Rows) -> Iterator[Outcome]:
+    ours = {key: median(rows[OURS], key) for key in ("per_second", "cpu_ms")}
+    for peer in PEERS:
+        if peer in rows:
+            yield at_least(f"(a) images/s ÷ {peer}", 8, ours["per_second"] / median(rows[peer], "per_second"))
+            yield at_most(f"(a) CPU for a request ÷ {peer}", 0.2, ours["cpu_ms"] / median(rows[peer], "cpu_ms"))
+    yield at_least("(a) images/s ÷ Pillow alone in as many threads as cores", 1.5,
+                   ours["per_second"] / median(rows[PILLOW], "per_second"))
+
+
+def resnet50(rows: Rows) -> Iterator[Outcome]:
+    loops = {name: found for name, found in rows.items() if name.startswith("bare loop")}
+    name = best(loops, "per_second")
+    ratio = median(rows[OURS], "per_second") / median(rows[name], "per_second")
+    yield at_least(f"(b) images/s ÷ the best bare loop ({name.partition(', ')[2]})", 0.97, ratio)
+
+
+def idle(rows: Rows) -> Iterator[Outcome]:
+    for intra in (name.rpartition(" ")[2] for name in rows if name.startswith(OURS)):
+        ratio = median(rows[f"{OURS}, {intra}"], "p50_ms") / median(rows[f"decode and run, {intra}"], "p50_ms")
+        yield at_most(f"(b) idle p50 ÷ decode and one run, {intra} thread(s) each", 1.03, ratio)
+
+
+def large(rows: Rows) -> Iterator[Outcome]:
+    small = rows[f"{OURS} decoding, 500×375"]
+    for kind in ("4000×3000", "4000×3000 with grain"):
+        found = rows[f"{OURS} decoding, {kind}"]
+        sizes = [f"{median(one, 'kilobytes'):.0f} kB" for one in (found, small)]
+        what = f"(e) decode and resize, {kind}, {sizes[0]} ÷ 500×375, {sizes[1]}"
+        yield at_most(what, 6, median(found, "decode_ms") / median(small, "decode_ms"))
+
+
+def clients(rows: Rows) -> Iterator[Outcome]:
+    most = median(rows[best(rows, "per_second")], "per_second")
+    yield at_least("(f) images/s at 256 clients ÷ its best", 0.97, median(rows[f"{OURS}, 256"], "per_second") / most)
+
+
+def start(rows: Rows) -> Iterator[Outcome]:
+    bare = rows[BARE]
+    for key, what in (("seconds_to_ready", "start to ready"), ("peak_mib", "peak memory")):
+        yield at_most(f"(g) {what} ÷ bare ONNX Runtime", 1.3, median(rows[OURS], key) / median(bare, key))
+
+
+TARGETS: dict[str, Callable[[Rows], Iterator[Outcome]]] = {
+    "front-end": front_end, "resnet50": resnet50, "idle": idle, "large": large, "clients": clients, "start": start}
