@@ -1,5 +1,6 @@
 """Bars and points as SVG pictures, readable on light and on dark pages."""
 
+import statistics
 from html import escape
 
 WIDTH = 720
@@ -26,8 +27,8 @@ def bars(heading: str, values: dict[str, list[float]], ours: str) -> str:
     parts = []
     for index, (name, found) in enumerate(values.items()):
         y = top + step * index
-        middle = sorted(found)[len(found) // 2]
-        kind = "ours" if name == ours else "other"
+        middle = statistics.median(found)
+        kind = "ours" if name.startswith(ours) else "other"
         parts += [
             f'<text x="{left - 10}" y="{y + 14}" text-anchor="end">{escape(name)}</text>',
             f'<rect class="{kind}" x="{left}" y="{y}" width="{across(middle) - left:.1f}" height="20" rx="2"/>',
