@@ -77,4 +77,7 @@ SECTIONS = {
     "papers": Section(
         "(h) The paper's networks", "One client, so that a picture has one session to itself.",
         [Column("multiply-adds, G", "giga_multiply_adds", 2), P50, P99, CPU, MEMORY], paper_points),
+    "telemetry": Section(
+        "What it costs to be watched", "The network of (a). On: a line of log for each request as JSON, every request traced and "
+        "its spans sent by OTLP over HTTP to a receiver on the same cores, metrics scraped every second.", LOAD),
 }

@@ -1,10 +1,12 @@
 """How fast it means to be, on two cores, and how fast it was found to be in the same run."""
 
+import statistics
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from compare.bench import OURS
 from compare.cases import BARE, PILLOW
+from compare.telemetry import OFF, ON, WITHOUT_TRACES
 from compare.trials import Rows, best, median
 
 PEERS = ("LitServe", "FastAPI", "BentoML", "MLServer", "PyTriton")
@@ -69,5 +71,13 @@ def start(rows: Rows) -> Iterator[Outcome]:
         yield at_most(f"(g) {what} ÷ bare ONNX Runtime", 1.3, median(rows[OURS], key) / median(bare, key))
 
 
+def telemetry(rows: Rows) -> Iterator[Outcome]:
+    for name in (WITHOUT_TRACES, ON):
+        pairs = zip(rows[name], rows[OFF], strict=True)
+        ratio = statistics.median(on["per_second"] / off["per_second"] for on, off in pairs)
+        yield at_least(f"images/s while watched, {name} ÷ all off", 0.98, ratio)
+
+
 TARGETS: dict[str, Callable[[Rows], Iterator[Outcome]]] = {
-    "front-end": front_end, "resnet50": resnet50, "idle": idle, "large": large, "clients": clients, "start": start}
+    "front-end": front_end, "resnet50": resnet50, "idle": idle, "large": large, "clients": clients, "start": start,
+    "telemetry": telemetry}
