@@ -7,6 +7,7 @@ mod report;
 mod shapes;
 mod weighted;
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use prost::Message;
@@ -147,9 +148,10 @@ pub(crate) fn inspect_model(
 
 /// Old files list their constants among the inputs.
 fn inputs(graph: &GraphProto) -> Vec<Tensor> {
-    let is_constant = |name: &str| graph.initializer.iter().any(|tensor| tensor.name == name);
+    let constants: HashSet<&str> =
+        graph.initializer.iter().map(|tensor| tensor.name.as_str()).collect();
     let inputs = graph.input.iter();
-    inputs.filter(|value| !is_constant(&value.name)).map(tensor).collect()
+    inputs.filter(|value| !constants.contains(value.name.as_str())).map(tensor).collect()
 }
 
 fn normalized_channels(model: &ModelProto) -> Option<u64> {

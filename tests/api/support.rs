@@ -91,6 +91,7 @@ pub(crate) struct Settings {
     pub(crate) max_batch: usize,
     pub(crate) max_body: usize,
     pub(crate) memory: u64,
+    pub(crate) max_pixels: u64,
     /// Lines of the file of API keys; none for a service that everybody may ask.
     pub(crate) keys: &'static str,
     /// Origins whose pages may ask.
@@ -106,6 +107,7 @@ impl Default for Settings {
             max_batch: 4,
             max_body: 4 << 20,
             memory: 1 << 30,
+            max_pixels: 1_000_000,
             keys: "",
             cors: &[],
             input: "uint8",
@@ -157,7 +159,7 @@ impl Service {
         let resources = Resources {
             pool: pool.clone(),
             memory: memory.clone(),
-            max_pixels: 1_000_000,
+            max_pixels: settings.max_pixels,
             metrics: Arc::clone(&metrics),
         };
         let served = ServedModel {

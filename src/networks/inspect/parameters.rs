@@ -94,12 +94,15 @@ fn follows_product(node: &NodeProto, producers: &HashMap<&str, &NodeProto>) -> b
     })
 }
 
+/// Forms that a constant passes through; exporters write two or three.
+const MOST_FORMS: usize = 64;
+
 /// The value that `name` is a changed form of.
 fn origin<'a>(name: &'a str, producers: &HashMap<&str, &'a NodeProto>) -> &'a str {
     const FORMS: [&str; 5] = ["Cast", "DequantizeLinear", "Identity", "Reshape", "Transpose"];
     let mut name = name;
-    // A graph has no cycles, but a broken file may; no way through it is longer than its nodes.
-    for _ in 0..producers.len() {
+    // A graph has no cycles, but a broken file may.
+    for _ in 0..MOST_FORMS {
         match producers.get(name) {
             Some(node) if FORMS.contains(&node.op_type.as_str()) => {
                 name = node.input_at(0).unwrap_or(name);

@@ -20,6 +20,10 @@ const TOO_LONG: i64 = 1 << 31;
 /// No tensor of a classifier has more axes, and no shape that a graph computes with more sides.
 const MOST_AXES: usize = 64;
 
+/// Characters of a reason: it is copied to every value behind the one that it is about, and has a
+/// name or a shape from the file in it.
+const LONGEST_REASON: usize = 200;
+
 /// What is known about the values of a graph.
 #[derive(Default)]
 pub(super) struct Values<'a> {
@@ -44,7 +48,7 @@ impl Values<'_> {
 pub(super) fn infer(graph: &GraphProto) -> Values<'_> {
     let mut values = Values::default();
     for input in &graph.input {
-        values.shapes.insert(&input.name, declared(input));
+        values.shapes.insert(&input.name, declared(input).map_err(shortened));
     }
     for constant in &graph.initializer {
         values.constant(&constant.name, constant);
@@ -67,9 +71,10 @@ pub(super) fn unknown_operators(graph: &GraphProto) -> Vec<String> {
 
 impl<'a> Values<'a> {
     fn constant(&mut self, name: &'a str, constant: &'a TensorProto) {
-        self.shapes.insert(name, sane(constant.dims.clone()));
+        self.shapes.insert(name, sane(constant.dims.clone()).map_err(shortened));
         self.constants.insert(name, constant);
-        if let Some(integers) = constant.int64_values() {
+        let integers = if is_short(constant) { constant.int64_values() } else { None };
+        if let Some(integers) = integers {
             self.integers.insert(name, integers);
         }
     }
@@ -92,8 +97,14 @@ impl<'a> Values<'a> {
         if let Some(integers) = integers.filter(|list| list.len() <= MOST_AXES) {
             self.integers.insert(output, integers);
         }
-        self.shapes.insert(output, shape);
+        self.shapes.insert(output, shape.map_err(shortened));
     }
+}
+
+/// Whether a constant may say something for each axis; longer ones are read by nothing here.
+fn is_short(constant: &TensorProto) -> bool {
+    constant.raw_data.len() <= MOST_AXES * size_of::<i64>()
+        && constant.int64_data.len() <= MOST_AXES
 }
 
 /// How an operator's output shape follows from its inputs.
@@ -130,4 +141,12 @@ fn sane(shape: Shape) -> Result<Shape, String> {
     } else {
         Err(format!("a value has the shape {shape:?}"))
     }
+}
+
+fn shortened(mut reason: String) -> String {
+    if let Some((end, _)) = reason.char_indices().nth(LONGEST_REASON) {
+        reason.truncate(end);
+        reason.push('…');
+    }
+    reason
 }

@@ -166,6 +166,35 @@ fn a_file_with_any_byte_changed_is_inspected_or_refused() {
 }
 
 #[test]
+fn what_stands_in_the_way_is_said_briefly_however_long_the_file_says_it() {
+    let long = "a".repeat(1 << 16);
+    let many_axes = TensorProto { dims: vec![1; 1 << 16], ..weight("c", &[1]) };
+    for (nodes, constant) in [
+        (vec![NodeProto::new("Relu", "y", ["c"])], many_axes),
+        (vec![NodeProto::new("Relu", "y", [long.as_str()])], weight("c", &[1])),
+        (vec![NodeProto::new("Flatten", &long, ["c"]).int("axis", 9)], weight("c", &[1])),
+    ] {
+        let last = nodes.last().unwrap().output[0].clone();
+        let behind = (0..100).map(|_| NodeProto::new("MatMul", "m", [last.as_str(), "c"]));
+        let nodes = nodes.into_iter().chain(behind).collect();
+        let inspection = inspected(&model(&[3], nodes, vec![constant]));
+        let reason = inspection.multiply_adds_unknown.unwrap();
+        assert!(reason.chars().count() <= 201, "{reason}");
+    }
+}
+
+#[test]
+fn a_million_axes_are_refused_and_not_counted_one_by_one() {
+    let nodes = vec![
+        NodeProto::new("Unsqueeze", "u", ["x"]).ints("axes", &vec![0; 1 << 20]),
+        NodeProto::new("MatMul", "y", ["u", "w"]),
+    ];
+    let inspection = inspected(&model(&[3], nodes, vec![weight("w", &[3, 2])]));
+    let reason = inspection.multiply_adds_unknown.unwrap();
+    assert_eq!(reason, "the shape of Unsqueeze `u` cannot be inferred");
+}
+
+#[test]
 fn what_is_no_onnx_file_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.onnx");

@@ -1,6 +1,6 @@
 //! What a rule can ask about a node's inputs.
 
-use super::{Shape, Values};
+use super::{Shape, Values, is_short};
 use crate::networks::onnx::NodeProto;
 use crate::networks::onnx::make::to_i64;
 
@@ -34,10 +34,10 @@ impl<'values> Operands<'values, '_> {
         self.integers(index).or_else(|| self.node.ints_of(attribute))
     }
 
-    /// The float32 values of input `index`, where it is a constant.
+    /// The float32 values of input `index`, where it is a constant of one for each axis.
     pub(super) fn numbers(&self, index: usize) -> Option<Vec<f32>> {
-        let name = self.node.input_at(index)?;
-        self.values.constants.get(name)?.float32_values()
+        let constant = self.values.constants.get(self.node.input_at(index)?)?;
+        if is_short(constant) { constant.float32_values() } else { None }
     }
 
     /// The axis that an attribute names; negative ones count from the end.

@@ -1,7 +1,7 @@
 //! Operators that cut, extend, resize and rearrange.
 
 use super::operands::Operands;
-use super::{Rule, Shape};
+use super::{MOST_AXES, Rule, Shape};
 use crate::networks::onnx::make::to_i64;
 
 /// The rule for `operator`, where it is one of these.
@@ -157,6 +157,9 @@ fn unsqueeze(operands: &Operands<'_, '_>) -> Result<Shape, String> {
     let data = operands.shape(0)?;
     let axes = operands.integers_or_attribute(1, "axes").ok_or_else(|| operands.odd())?;
     let rank = data.len() + axes.len();
+    if rank > MOST_AXES {
+        return Err(operands.odd());
+    }
     let axes = positions(operands, axes, rank)?;
     let mut sides = data.iter().copied();
     let side = |axis: usize| {
