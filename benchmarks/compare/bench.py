@@ -14,7 +14,7 @@ from pathlib import Path
 from in_venv import environment
 from peers import photos
 from peers.peers import PEERS, Body, Peer, raw
-from peers.servers import BINARY, ROOT, Server, get, resnet_serve
+from peers.servers import BINARY, ROOT, NotReady, Server, get, resnet_serve
 
 from compare.load import Bodies, Load, drive, measure
 
@@ -40,7 +40,7 @@ class Contestant:
                 try:
                     server = ends.enter_context(self.start(model))
                     break
-                except SystemExit:
+                except NotReady:
                     if not left:
                         raise
             yield server
@@ -93,7 +93,7 @@ class Bench:
         try:
             with contestant.running(self.resnet50) as server:
                 theirs = peer.best(self.bodies([contestant.encode(self.photos[0].read_bytes())]).answer(server.url))[0]
-        except (SystemExit, urllib.error.URLError) as cause:
+        except (NotReady, urllib.error.URLError) as cause:
             self.left_out[peer.name] = "it does not start or answer here"
             print(f"{peer.name} is left out: {cause}", flush=True)
             return False

@@ -5,7 +5,6 @@ import re
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 import urllib.error
@@ -34,6 +33,10 @@ def get(url: str) -> tuple[int, str]:
         return error.code, ""
     except OSError:
         return 0, ""
+
+
+class NotReady(SystemExit):
+    """Ends the run where nobody knows better; not to be mistaken for the end that a signal asks for."""
 
 
 @dataclass
@@ -68,7 +71,7 @@ class Server:
                 self.log.seek(0)
                 said = self.log.read()
                 self.__exit__()
-                sys.exit(f"error: did not become ready: {' '.join(self.command)}\n{said[-2000:]}")
+                raise NotReady(f"error: did not become ready: {' '.join(self.command)}\n{said[-2000:]}")
             time.sleep(0.01)
         self.seconds_to_ready = time.monotonic() - begin
         return self
