@@ -43,12 +43,13 @@ def main() -> None:
 
 
 def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+    words = sys.argv[1:]
+    end = words.index("--") if "--" in words else len(words)
+    parser = argparse.ArgumentParser(description=__doc__, epilog="What follows -- is for libFuzzer.")
     parser.add_argument("target", choices=TARGETS)
     parser.add_argument("--runs", type=int, default=1_000_000, help="executions (default: %(default)s)")
     parser.add_argument("--only-seeds", action="store_true", help="write the seeds, for cargo-fuzz to find them")
-    parser.add_argument("libfuzzer", nargs="*", metavar="-- -OPTION=VALUE", help="more for libFuzzer")
-    return parser.parse_args()
+    return parser.parse_args(words[:end], argparse.Namespace(libfuzzer=words[end + 1:]))
 
 
 def build(target: str) -> Path:
