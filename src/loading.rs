@@ -116,9 +116,16 @@ pub fn load(
     let model = Arc::new(Model::load(&folder)?);
     let known = known::read(&folder, &model)?;
     let (factory, first, layout) = first_session(runtime, &model, config)?;
+    let fixed_batch = first.fixed_batch();
+    if let Some(images) = fixed_batch {
+        let batching =
+            if images == 1 { "served without batching" } else { "smaller batches are padded" };
+        let model = model.manifest.name.as_str();
+        tracing::info!(model, images, batching, "the graph takes batches of one size only");
+    }
     let gathering = Gathering {
         queue_capacity: config.queue_capacity,
-        sizes: layout.batch_sizes(factory.provider, first.fixed_batch()),
+        sizes: layout.batch_sizes(factory.provider, fixed_batch),
         max_wait: max_wait(config, factory.provider),
         workers: layout.sessions,
         decoders: resources.pool.threads(),

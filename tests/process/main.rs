@@ -7,6 +7,7 @@ mod evaluating;
 mod explaining;
 mod fetching;
 mod file_server;
+mod fixed_batch;
 mod gpu;
 mod grpc;
 mod keys;
