@@ -102,6 +102,13 @@ class Door:
             self.assertEqual((int(found_index), label), (index, labels[index]))
             self.assertAlmostEqual(float(value), float(EXPECTED[index]), delta=1e-5)
 
+    def test_features_and_their_map_are_given_where_they_are_asked_for(self) -> None:
+        names = ["features", "feature_map"]
+        found = self.infer(self.tensor(), outputs=[self.client.InferRequestedOutput(name) for name in names])
+        features, feature_map = (found.as_numpy(name) for name in names)
+        self.assertEqual((features.shape, feature_map.shape), ((1, 64), (1, 64, 8, 8)))
+        np.testing.assert_allclose(feature_map.mean(axis=(2, 3)), features, rtol=1e-4)
+
     def test_a_request_is_named_and_may_have_a_timeout_and_a_priority(self) -> None:
         result = self.infer(self.image([PICTURE]), request_id="mine", priority=1, timeout=20_000_000)
         answer = result.get_response()
@@ -111,13 +118,13 @@ class Door:
     def test_what_does_not_fit_is_refused_in_words(self) -> None:
         narrow = np.zeros((1, 3, SIDE, SIDE - 1), np.float32)
         double = TENSOR.astype(np.float64)
-        unknown = self.client.InferRequestedOutput("features")
+        unknown = self.client.InferRequestedOutput("embedding")
         other = self.client.InferInput("pixels", [1, 3, SIDE, SIDE], "FP32")
         other.set_data_from_numpy(TENSOR)
         for words, call in [
             ("not [n, 3, 32, 32]", lambda: self.infer(self.tensor(narrow))),
             ("the datatype `FP64`, not `FP32`", lambda: self.infer(self.tensor(double, "FP64"))),
-            ("no output `features`", lambda: self.infer(self.tensor(), outputs=[unknown])),
+            ("no output `embedding`", lambda: self.infer(self.tensor(), outputs=[unknown])),
             ("no input `pixels`", lambda: self.infer([other])),
             ("one input is taken", lambda: self.infer([*self.tensor(), *self.image([PICTURE])])),
         ]:
