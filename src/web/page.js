@@ -122,7 +122,7 @@ function remove(card) {
   card.remove();
   state.cards = state.cards.filter((other) => other !== card);
   arranged();
-  (next?.querySelector("button") ?? by("files")).focus();
+  (next?.querySelector('button[aria-label^="Remove"]') ?? by("files")).focus();
 }
 
 function clear() {

@@ -163,7 +163,7 @@ class Trained(Browser):
         self.tab_to(page, "Remove a.png")
         page.keyboard.press("Enter")
         expect(page.get_by_role("heading", name="One picture")).to_be_visible()
-        expect(self.card(page, "b.png").get_by_role("button")).to_be_focused()
+        expect(self.card(page, "b.png").get_by_role("button", name="Remove")).to_be_focused()
         page.keyboard.press("Enter")
         expect(page.get_by_role("button", name="Choose pictures")).to_be_focused()
 
