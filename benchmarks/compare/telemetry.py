@@ -65,9 +65,14 @@ def loaded(bench: Bench, server: Server) -> dict:
     return measure(server, server.url, bodies, Load(bench.options.clients, bench.options.seconds))
 
 
+class Receiver(ThreadingHTTPServer):
+    def handle_error(self, *_: object) -> None:
+        """The server is killed with its connections open."""
+
+
 @contextmanager
 def collector() -> Iterator[str]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), Collector) as receiver:
+    with Receiver(("127.0.0.1", 0), Collector) as receiver:
         threading.Thread(target=receiver.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{receiver.server_port}"
         receiver.shutdown()
