@@ -10,6 +10,7 @@ pub mod config;
 pub mod cpu_pool;
 pub mod evaluation;
 pub mod explanation;
+pub mod file_state;
 pub mod grpc;
 pub mod history;
 pub mod inference;

@@ -179,7 +179,8 @@ fn keep<T>(result: Result<T, String>, mistakes: &mut Vec<String>) -> Option<T> {
 mod tests {
     use super::*;
 
-    const MANIFEST: &str = r#"
+    /// Of the model `two`.
+    pub(super) const MANIFEST: &str = r#"
         name = "two"
         version = "1"
         trained = false

@@ -138,6 +138,7 @@ fn differences(first: &Model, other: &Model) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::MANIFEST;
     use super::*;
 
     const ENSEMBLE: &str = r#"
@@ -148,28 +149,15 @@ mod tests {
         members = ["one", "two"]
     "#;
 
-    const MEMBER: &str = r#"
-        name = "NAME"
-        version = "1"
-        trained = false
-        [weights]
-        file = "model.onnx"
-        [input]
-        height = 4
-        width = 4
-        [preprocess]
-        resize_shorter_side = 4
-        mean = [0.5, 0.5, 0.5]
-        std = [0.5, 0.5, 0.5]
-        [output]
-        labels = "labels.tsv"
-    "#;
-
     /// Two models and an ensemble of them, in one folder.
     fn models(ensemble: &str) -> (tempfile::TempDir, PathBuf) {
         let root = tempfile::tempdir().unwrap();
         for name in ["one", "two"] {
-            write(root.path(), name, &MEMBER.replace("NAME", name));
+            write(
+                root.path(),
+                name,
+                &MANIFEST.replace("name = \"two\"", &format!("name = \"{name}\"")),
+            );
         }
         write(root.path(), "both", ensemble);
         let folder = root.path().join("both");
@@ -202,7 +190,7 @@ mod tests {
     #[test]
     fn members_that_see_or_mean_something_else_are_refused_with_the_key() {
         let (root, folder) = models(ENSEMBLE);
-        let other = MEMBER.replace("NAME", "two").replace("mean = [0.5", "mean = [0.4");
+        let other = MANIFEST.replace("mean = [0.5", "mean = [0.4");
         write(root.path(), "two", &other.replace("height = 4", "height = 3"));
         fs::write(root.path().join("two/labels.tsv"), "a\tA\nc\tC\n").unwrap();
         let said = refused(&folder);

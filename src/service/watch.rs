@@ -4,10 +4,9 @@
 //! of a change: what both have in common is that a look finds other files.
 
 use std::fs;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
+use crate::file_state::FileState;
 use crate::model;
 
 /// What was last seen of a folder.
@@ -22,14 +21,6 @@ pub(super) struct Watched {
 struct Look {
     folders: Vec<PathBuf>,
     files: Vec<(PathBuf, FileState)>,
-}
-
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-struct FileState {
-    /// A file that is moved into another's place has another.
-    inode: u64,
-    length: u64,
-    modified: Option<SystemTime>,
 }
 
 impl Watched {
@@ -61,12 +52,7 @@ impl Look {
         let file = |entry: fs::DirEntry| {
             // Through links, to what they lead to.
             let metadata = fs::metadata(entry.path()).ok().filter(fs::Metadata::is_file)?;
-            let state = FileState {
-                inode: metadata.ino(),
-                length: metadata.len(),
-                modified: metadata.modified().ok(),
-            };
-            Some((entry.path(), state))
+            Some((entry.path(), FileState::from(&metadata)))
         };
         let mut files: Vec<(PathBuf, FileState)> = entries.filter_map(file).collect();
         files.sort_by(|(a, _), (b, _)| a.cmp(b));

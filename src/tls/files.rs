@@ -1,10 +1,8 @@
 //! The files of certificates and keys.
 
 use std::fs;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use rustls::pki_types::pem::{self, PemObject as _};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -13,6 +11,7 @@ use rustls::{RootCertStore, ServerConfig};
 use thiserror::Error;
 
 use super::Audience;
+use crate::file_state::FileState;
 
 /// HTTP/2 where the client can, else HTTP/1.1.
 const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
@@ -57,8 +56,8 @@ pub enum TlsError {
     },
 }
 
-/// Which file each path led to, when that was written, and how long it was.
-pub(super) type Stamps = Vec<Option<(u64, SystemTime, u64)>>;
+/// Which file each path led to.
+pub(super) type Stamps = Vec<Option<FileState>>;
 
 impl TlsFiles {
     /// What a listener encrypts with.
@@ -86,10 +85,7 @@ impl TlsFiles {
 
     pub(super) fn stamps(&self) -> Stamps {
         // Where a secret is mounted, the path leads through links that are swapped.
-        let stamp = |path: &PathBuf| {
-            let metadata = fs::metadata(path).ok()?;
-            Some((metadata.ino(), metadata.modified().ok()?, metadata.len()))
-        };
+        let stamp = |path: &PathBuf| fs::metadata(path).ok().as_ref().map(FileState::from);
         [&self.certificate, &self.key].into_iter().chain(&self.client_ca).map(stamp).collect()
     }
 }
