@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::telemetry::metrics::Metrics;
+use crate::telemetry::metrics::{Abandonment, Metrics};
 
+mod answer;
 mod arrivals;
 pub mod backlog;
 pub mod collector;
@@ -22,10 +23,12 @@ pub mod queue;
 mod sizes;
 pub mod worker;
 
+pub use answer::Answer;
 use backlog::Backlog;
 pub use backlog::Load;
 pub use collector::Collector;
 pub use executor::Executor;
+use job::Job;
 pub use job::{Content, JobError, Prepared, Row};
 pub use progress::{Progress, Spent};
 pub use queue::{Queue, Rejection, Slot};
@@ -71,5 +74,15 @@ impl Shared {
     /// The lock is held for some comparisons, never while a batch runs.
     fn lock(&self) -> MutexGuard<'_, Backlog> {
         self.backlog.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends the way of an image that was removed from the line: it came too late, or nobody waits
+    /// for it. Not under the lock, which giving its place back takes.
+    fn dismiss(&self, job: Job, now: Instant) {
+        self.metrics.queue_images.dec();
+        if job.deadline > now {
+            self.metrics.count_abandoned(Abandonment::Queue);
+        }
+        job.answer(Err(JobError::Expired));
     }
 }

@@ -316,9 +316,7 @@ impl Pipeline {
     ) -> Result<Scores, ClassifyError> {
         let charge = self.charge_features(request)?;
         let waiting = Waiting::begin(&slot, request);
-        let answer = slot.submit(prepared, request.deadline).await;
-        let Row { logits, features } =
-            answer.unwrap_or_else(|_| Err(JobError::Failed("a worker died".to_owned())))?;
+        let Row { logits, features } = slot.submit(prepared, request.deadline).await?;
         let Spent { queue, inference } = waiting.spent();
         self.resources.metrics.observe_stage(Stage::Queue, queue);
         self.resources.metrics.observe_stage(Stage::Inference, inference);

@@ -4,6 +4,7 @@ import argparse
 import json
 import subprocess
 import sys
+import time
 import urllib.error
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -22,6 +23,7 @@ HERE = Path(__file__).resolve().parent
 MADE = ROOT / "target/benchmarks"
 OURS = "resnet-serve"
 WARM_UP = 2  # seconds
+SETTLE = 1  # seconds, in which a server is through with what the clients of the warm-up left behind
 TRIES = 3
 
 
@@ -147,6 +149,7 @@ class Bench:
         bodies = self.bodies([contestant.encode(picture.read_bytes()) for picture in pictures])
         with contestant.running(model) as server:
             drive(server.url, bodies, Load(clients, WARM_UP))
+            time.sleep(SETTLE)
             return measure(server, server.url, bodies, Load(clients, self.options.seconds))
 
     def reference(self, what: str, model: Path, *flags: object) -> dict:

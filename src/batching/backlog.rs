@@ -157,11 +157,25 @@ impl Backlog {
     pub fn sweep(&mut self, now: Instant) -> Vec<Job> {
         let dead = |job: &Job| job.is_abandoned() || job.deadline <= now;
         let gone = self.line.take(usize::MAX, dead);
-        self.taken += gone.len();
-        for late in gone.iter().filter(|job| job.deadline <= now) {
-            self.observe_job(late, now);
+        for job in &gone {
+            self.note_removed(job, now);
         }
         gone
+    }
+
+    /// Removes an image that nobody waits for any more; `None` where a worker has it.
+    pub(super) fn withdraw(&mut self, turn: Turn, now: Instant) -> Option<Job> {
+        let job = self.line.withdraw(turn)?;
+        self.note_removed(&job, now);
+        Some(job)
+    }
+
+    /// Its place is given back with the job; one that came too late says how far the forecast was off.
+    fn note_removed(&mut self, job: &Job, now: Instant) {
+        self.taken += 1;
+        if job.deadline <= now {
+            self.observe_job(job, now);
+        }
     }
 
     /// Learns from a batch that ran.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::backlog::{Backlog, Next};
-use super::job::{Job, JobError};
+use super::job::Job;
 use super::queue::gauge;
 use super::{BatchSizes, Shared};
 use crate::telemetry::metrics::Abandonment;
@@ -59,14 +59,9 @@ impl Collector {
 
     /// Dismisses what nobody waits for and what came too late; the late ones are told so.
     fn sweep(&self, now: Instant) {
-        // Not answered under the lock: dropping a job gives its place back, which takes it.
         let gone = self.shared.lock().sweep(now);
-        self.shared.metrics.queue_images.sub(gauge(gone.len()));
         for job in gone {
-            if job.deadline > now {
-                self.shared.metrics.count_abandoned(Abandonment::Queue);
-            }
-            job.answer(Err(JobError::Expired));
+            self.shared.dismiss(job, now);
         }
     }
 

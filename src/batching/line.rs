@@ -104,6 +104,14 @@ impl Line {
         self.places.remove(&turn).is_some()
     }
 
+    /// Removes a decoded image; `None` where a worker has it.
+    pub(super) fn withdraw(&mut self, turn: Turn) -> Option<Job> {
+        let job = self.places.get_mut(&turn)?.job.take()?;
+        self.places.remove(&turn);
+        self.ready -= 1;
+        Some(job)
+    }
+
     /// Removes the first decoded images that are wanted, up to `count`.
     pub(super) fn take(&mut self, count: usize, wanted: impl Fn(&Job) -> bool) -> Vec<Job> {
         let ready = self.places.iter().filter(|(_, place)| place.job.as_ref().is_some_and(&wanted));

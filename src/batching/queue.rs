@@ -9,8 +9,9 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::Shared;
+use super::answer::Answer;
 use super::backlog::{Load, Promise};
-use super::job::{Job, JobError, Prepared, Row};
+use super::job::{Job, Prepared};
 use super::journey::Journey;
 use super::progress::Progress;
 use crate::telemetry::metrics::Reason;
@@ -135,16 +136,12 @@ impl Slot {
         self.progress.clone()
     }
 
-    /// Sends an image to the workers; the answer comes on the receiver, and dropping that
-    /// receiver withdraws the image.
+    /// Sends an image to the workers; dropping the answer withdraws it.
     #[must_use]
-    pub fn submit(
-        self,
-        image: Prepared,
-        deadline: Instant,
-    ) -> oneshot::Receiver<Result<Row, JobError>> {
-        let (reply, answer) = oneshot::channel();
+    pub fn submit(self, image: Prepared, deadline: Instant) -> Answer {
+        let (reply, receiver) = oneshot::channel();
         let shared = Arc::clone(&self.shared);
+        let answer = Answer::to(self.promise.turn, receiver, Arc::clone(&shared));
         let now = Instant::now();
         let journey = Journey::begin();
         let job =

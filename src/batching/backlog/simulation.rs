@@ -12,12 +12,12 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use rand_distr::{Distribution as _, Exp1, Uniform};
 use tokio::runtime;
-use tokio::sync::oneshot::{self, error::TryRecvError};
+use tokio::sync::oneshot::error::TryRecvError;
 
 use super::*;
 use crate::batching::job::{Content, JobError, Prepared, Row};
 use crate::batching::queue::Slot;
-use crate::batching::{BatchSizes, Collector, Queue, pair};
+use crate::batching::{Answer, BatchSizes, Collector, Queue, pair};
 use crate::inference::Wanted;
 use crate::memory::Charge;
 use crate::preprocess::Pixels;
@@ -105,7 +105,7 @@ struct Simulation {
     events: BinaryHeap<Reverse<(Instant, usize)>>,
     pending: Vec<Option<Event>>,
     random: ChaCha8Rng,
-    waiting: Vec<(Image, oneshot::Receiver<Result<Row, JobError>>)>,
+    waiting: Vec<(Image, Answer)>,
     outcome: Outcome,
 }
 
@@ -281,7 +281,7 @@ impl Simulation {
         for (image, mut reply) in std::mem::take(&mut self.waiting) {
             let took = now - image.arrived;
             let tally = self.tally(image.large);
-            match reply.try_recv() {
+            match reply.receiver.try_recv() {
                 Err(TryRecvError::Empty) => self.waiting.push((image, reply)),
                 Err(TryRecvError::Closed) => panic!("an admitted image got no answer"),
                 Ok(Err(JobError::Failed(cause))) => panic!("{cause}"),

@@ -3,12 +3,12 @@
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use tokio::sync::oneshot::{self, error::TryRecvError};
+use tokio::sync::oneshot::error::TryRecvError;
 
 use super::*;
-use crate::batching::job::{Content, JobError, Prepared, Row};
+use crate::batching::job::{Content, JobError, Prepared};
 use crate::batching::queue::Slot;
-use crate::batching::{BatchSizes, Collector, Queue, Rejection, pair};
+use crate::batching::{Answer, BatchSizes, Collector, Queue, Rejection, pair};
 use crate::inference::Wanted;
 use crate::memory::Charge;
 use crate::preprocess::Pixels;
@@ -17,8 +17,6 @@ use crate::telemetry::metrics::{Metrics, Reason};
 const MILLISECOND: Duration = Duration::from_millis(1);
 const WAIT: Duration = Duration::from_millis(50);
 const LONG: Duration = Duration::from_mins(1);
-
-type Reply = oneshot::Receiver<Result<Row, JobError>>;
 
 fn count(number: usize) -> NonZeroUsize {
     NonZeroUsize::new(number).unwrap()
@@ -44,7 +42,7 @@ fn reserve(queue: &Queue, images: usize, within: Duration) -> Result<Vec<Slot>, 
     queue.reserve(count(images), Instant::now() + within)
 }
 
-fn submit(queue: &Queue, images: usize, within: Duration) -> Vec<Reply> {
+fn submit(queue: &Queue, images: usize, within: Duration) -> Vec<Answer> {
     let deadline = Instant::now() + within;
     let slots = reserve(queue, images, within).unwrap();
     slots.into_iter().map(|slot| slot.submit(picture(), deadline)).collect()
@@ -141,7 +139,11 @@ async fn a_small_request_is_served_between_the_images_of_a_large_one() {
     let _large = submit(&queue, 12, LONG);
     let mut small = submit(&queue, 1, LONG);
     drop(run(collector.decide(Instant::now())));
-    assert_eq!(small[0].try_recv().err(), Some(TryRecvError::Closed), "in the first batch");
+    assert_eq!(
+        small[0].receiver.try_recv().err(),
+        Some(TryRecvError::Closed),
+        "in the first batch"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -149,7 +151,8 @@ async fn requests_of_one_image_are_served_in_their_order() {
     let (queue, collector) = queue(64);
     let mut replies: Vec<_> = (0..6).flat_map(|_| submit(&queue, 1, LONG)).collect();
     assert_eq!(collector.next_batch().unwrap().len(), 4);
-    let state: Vec<_> = replies.iter_mut().map(|reply| reply.try_recv().err().unwrap()).collect();
+    let state: Vec<_> =
+        replies.iter_mut().map(|reply| reply.receiver.try_recv().err().unwrap()).collect();
     assert!(state[..4].iter().all(|error| *error == TryRecvError::Closed));
     assert!(state[4..].iter().all(|error| *error == TryRecvError::Empty));
 }
@@ -164,7 +167,9 @@ async fn what_a_large_request_was_promised_is_not_given_to_a_later_one() {
     for _ in 0..3 {
         drop(run(collector.decide(Instant::now())));
     }
-    assert!(late.iter_mut().all(|reply| reply.try_recv().err() == Some(TryRecvError::Empty)));
+    assert!(
+        late.iter_mut().all(|reply| reply.receiver.try_recv().err() == Some(TryRecvError::Empty))
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -241,7 +246,25 @@ async fn the_late_are_told_and_the_abandoned_are_dropped() {
     let _kept = submit(&queue, 1, LONG);
     tokio::time::advance(WAIT).await;
     assert_eq!(collector.next_batch().unwrap().len(), 1);
-    assert!(matches!(late.pop().unwrap().await, Ok(Err(JobError::Expired))));
+    assert!(matches!(late.pop().unwrap().await, Err(JobError::Expired)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_goes_away_frees_the_place_at_once_though_the_workers_are_busy() {
+    let (queue, collector) = queue(6);
+    let running = submit(&queue, 4, LONG);
+    let jobs = run(collector.decide(Instant::now()));
+    let mut waiting = submit(&queue, 2, LONG);
+    assert_eq!(reason(reserve(&queue, 1, LONG)), Some(Reason::QueueFull));
+    drop(waiting.pop());
+    let next = reserve(&queue, 1, LONG);
+    assert!(next.is_ok(), "the place of the image that was withdrawn");
+    drop(running);
+    assert_eq!(reason(reserve(&queue, 1, LONG)), Some(Reason::QueueFull), "a batch goes on");
+    drop((jobs, next));
+    assert_eq!(size(collector.decide(Instant::now())), 1, "the one that is still waited for");
+    drop(waiting);
+    assert!(reserve(&queue, 6, LONG).is_ok(), "every place was given back once");
 }
 
 #[tokio::test(start_paused = true)]
@@ -265,7 +288,7 @@ async fn a_queue_without_a_worker_admits_nothing_and_keeps_what_it_has() {
     assert_eq!(reason(reserve(&queue, 1, LONG)), Some(Reason::NoWorker));
     collector.set_working(true);
     assert_eq!(size(collector.decide(Instant::now())), 2);
-    assert_eq!(replies[0].try_recv().err(), Some(TryRecvError::Closed));
+    assert_eq!(replies[0].receiver.try_recv().err(), Some(TryRecvError::Closed));
     assert!(reserve(&queue, 64, LONG).is_ok(), "every place was given back");
 }
 
