@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::job::{Content, Job};
+use super::sizes::BatchSizes;
 use crate::inference::{BatchTensor, Elements, Engine, InferenceError, Outputs, Wanted};
 use crate::preprocess::{self, Packing, Pixels};
 
@@ -26,22 +27,24 @@ impl Executor {
         Self { engine, packing, buffer }
     }
 
-    /// Runs a batch of zeros of each size, twice: the first run of a shape pays for its set-up,
-    /// the second is what is observed.
+    /// Runs a batch of zeros of each size that will be used, and observes what it takes. The first
+    /// run of all is not observed, nor is a shape's where that has to be prepared.
     ///
     /// # Errors
     ///
     /// When the engine fails, or answers with another number of classes than there are labels.
     pub(super) fn warm_up(
         &mut self,
-        sizes: &[usize],
+        sizes: &BatchSizes,
         observe: impl Fn(usize, Duration),
     ) -> Result<(), InferenceError> {
-        for size in sizes {
-            self.probe(*size)?;
+        for (index, size) in sizes.to_warm().into_iter().enumerate() {
+            if index == 0 || sizes.are_prepared() {
+                self.probe(size)?;
+            }
             let started = Instant::now();
-            self.probe(*size)?;
-            observe(*size, started.elapsed());
+            self.probe(size)?;
+            observe(size, started.elapsed());
         }
         Ok(())
     }
@@ -119,5 +122,38 @@ fn place(batch: &mut BatchTensor, index: usize) -> preprocess::Slot<'_> {
         Elements::Float32(values) => preprocess::Slot::Float32(&mut values[range]),
         Elements::Float16(values) => preprocess::Slot::Float16(&mut values[range]),
         Elements::Uint8(values) => preprocess::Slot::Uint8(&mut values[range]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+    use std::num::NonZeroUsize;
+
+    use super::*;
+    use crate::inference::fake::{FakeControl, FakeEngine};
+    use crate::model::manifest::{ColorOrder, Layout};
+
+    /// The batches that are run before the first request, and those of which the time is noted.
+    fn warmed(sizes: &BatchSizes) -> (Vec<usize>, Vec<usize>) {
+        let control = FakeControl::default();
+        let engine = Box::new(FakeEngine::new(3, control.clone()));
+        let packing = Packing::new(Layout::Nhwc, ColorOrder::Rgb, [0.0; 3], [1.0; 3]);
+        let buffer = BatchTensor { shape: [1, 1, 1, 3], elements: Elements::Uint8(vec![0; 3]) };
+        let observed = RefCell::new(Vec::new());
+        Executor::new(engine, packing, buffer)
+            .warm_up(sizes, |size, _| observed.borrow_mut().push(size))
+            .unwrap();
+        (control.batches(), observed.into_inner())
+    }
+
+    #[test]
+    fn what_a_first_run_costs_once_is_not_taken_for_what_a_batch_costs() {
+        let five = NonZeroUsize::new(5).unwrap();
+        let any = warmed(&BatchSizes::Any { limit: five });
+        assert_eq!(any, (vec![1, 1, 2, 4, 5], vec![1, 2, 4, 5]));
+        let three = NonZeroUsize::new(3).unwrap();
+        let padded = warmed(&BatchSizes::padded(three));
+        assert_eq!(padded, (vec![1, 1, 2, 2, 3, 3], vec![1, 2, 3]), "each shape is prepared");
     }
 }

@@ -38,6 +38,11 @@ impl BatchSizes {
         }
     }
 
+    /// Whether the first batch of a size costs the device more than the next.
+    pub(super) fn are_prepared(&self) -> bool {
+        matches!(self, Self::Some(_))
+    }
+
     /// Slots to compute for a number of images.
     #[must_use]
     pub fn slots(&self, images: usize) -> usize {

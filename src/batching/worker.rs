@@ -67,8 +67,7 @@ impl Worker {
     /// When the engine fails, or answers with another number of classes than there are labels.
     pub fn warm_up(&mut self) -> Result<(), InferenceError> {
         let Self { collector, executor, .. } = self;
-        let sizes = collector.sizes().to_warm();
-        executor.warm_up(&sizes, |size, took| collector.observe(size, took))
+        executor.warm_up(collector.sizes(), |size, took| collector.observe(size, took))
     }
 
     /// Runs one picture that nobody sent; its `[classes]` logits.
