@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::io::Cursor;
+use std::sync::Mutex;
 
 use image::{DynamicImage, ImageFormat};
 use libjpeg_turbo_rs::{Encoder, PixelFormat, Subsampling};
@@ -12,6 +13,9 @@ use resnet_serve::preprocess::{ImageHeader, Transform};
 
 #[global_allocator]
 static ALLOCATOR: PeakAlloc = PeakAlloc;
+
+/// What one test takes is not another's.
+static MEASURING: Mutex<()> = Mutex::new(());
 
 const WIDTH: u32 = 1500;
 const HEIGHT: u32 = 1100;
@@ -69,8 +73,63 @@ fn pictures() -> Vec<(&'static str, Vec<u8>)> {
     ]
 }
 
+/// Lossy frames of WebP that say more than they hold: the length of the first part, the length of the
+/// second, and sides that are not the canvas'.
+fn boasting_webps() -> [(&'static str, Vec<u8>); 4] {
+    let chunk = |kind: &[u8], length: usize, data: &[u8]| {
+        [kind, &u32::try_from(length).unwrap().to_le_bytes(), data].concat()
+    };
+    let file = |chunks: &[Vec<u8>]| {
+        let chunks = chunks.concat();
+        chunk(b"RIFF", chunks.len() + 4, &[b"WEBP", &chunks[..]].concat())
+    };
+    let start =
+        |side: u16| [&[0x9d, 1, 0x2a][..], &side.to_le_bytes(), &side.to_le_bytes()].concat();
+    let canvas = chunk(b"VP8X", 10, &[0, 0, 0, 0, 15, 0, 0, 15, 0, 0]);
+    let long_first = [&[0xf0, 0xff, 0xff][..], &start(16), &[0; 8]].concat();
+    // Four bytes for a header that says that there are two parts behind it.
+    let long_second = [&[0x90, 0, 0][..], &start(16), &[0, 1, 0, 0, 0xff, 0xff, 0xff, 0]].concat();
+    let huge = [&[0x10, 0, 0][..], &start(0x3fff), &[0; 9]].concat();
+    let alpha = chunk(b"ALPH", 257, &[0; 258]);
+    let frame = [&[0; 6][..], &[15, 0, 0, 15, 0, 0, 0, 0, 0, 0], &alpha].concat();
+    let frame = [frame, chunk(b"VP8 ", huge.len() + 1, &huge)].concat();
+    let moving = chunk(b"VP8X", 10, &[2, 0, 0, 0, 15, 0, 0, 15, 0, 0]);
+    [
+        ("a long first part", file(&[chunk(b"VP8 ", long_first.len(), &long_first)])),
+        ("a long second part", file(&[chunk(b"VP8 ", long_second.len(), &long_second)])),
+        ("a large frame that is cut off", file(&[canvas, chunk(b"VP8 ", huge.len() + 2, &huge)])),
+        (
+            "a large frame behind alpha",
+            file(&[
+                moving,
+                chunk(b"ANIM", 6, &[0; 6]),
+                chunk(b"ANMF", frame.len(), &frame),
+                chunk(b"XXXX", 0, &[]),
+            ]),
+        ),
+    ]
+}
+
+#[test]
+fn a_webp_that_announces_more_than_it_holds_takes_no_memory_for_it() {
+    let _alone = MEASURING.lock();
+    for (name, bytes) in boasting_webps() {
+        let before = ALLOCATOR.current_usage();
+        ALLOCATOR.reset_peak_usage();
+
+        let decoded = ImageHeader::parse(&bytes, u64::MAX)
+            .and_then(|header| TRANSFORM.apply(&bytes, &header));
+
+        let taken = ALLOCATOR.peak_usage() - before;
+        let words = decoded.map(|_| ()).unwrap_err().to_string();
+        assert!(words.starts_with("the webp"), "{name}: {words}");
+        assert!(taken < 64 << 10, "{name}: {taken} bytes; {words}");
+    }
+}
+
 #[test]
 fn no_format_takes_more_than_its_estimate() {
+    let _alone = MEASURING.lock();
     let mut mistakes = Vec::new();
     // At half its resolution a JPEG is decoded at full scale, too.
     let unreduced = Transform { resize_shorter_side: 900, ..TRANSFORM };

@@ -30,13 +30,9 @@ static ALLOCATOR: PeakAlloc = PeakAlloc;
 /// [`BESIDE`].
 const BUDGET: u64 = 8 << 20;
 
-/// Bytes that a request may take beside its bodies and pixels: the answer, the batch, the longest
-/// list of texts that is read, and [`CLAIMED`].
-const BESIDE: u64 = (6 << 20) + CLAIMED;
-
-/// What a file makes a decoder allocate without writing to it, so that no memory stands behind it:
-/// the WebP decoder takes the length of a partition, in three bytes, on the file's word.
-pub const CLAIMED: u64 = 1 << 24;
+/// Bytes that a request may take beside its bodies and pixels: the answer, the batch, and the
+/// longest list of texts that is read.
+const BESIDE: u64 = 6 << 20;
 
 /// Pixels of a picture; more take time without telling more.
 const MAX_PIXELS: u64 = 1 << 16;

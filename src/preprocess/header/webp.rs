@@ -1,9 +1,13 @@
 //! The chunks of a WebP.
 
+mod lossy;
+
+use std::mem;
+
 use super::super::error::ImageError;
 use super::super::geometry::Size;
 use super::super::orient::Orientation;
-use super::field::{array, truncated, u16_le, u24_le, u32_le};
+use super::field::{array, truncated, u24_le, u32_le};
 use super::{Cost, Declared};
 
 /// Planes of brightness and colour, the pixels of four bytes, and an alpha channel with its own
@@ -14,7 +18,6 @@ const MOVING_BYTES_PER_PIXEL: u64 = STILL_BYTES_PER_PIXEL + 4 + 4 + 4;
 /// `RIFF`, the length, `WEBP`.
 const CONTAINER_BYTES: usize = 12;
 const ANIMATION_FRAME_BYTES: usize = 16;
-const VP8_START_CODE: [u8; 3] = [0x9d, 1, 0x2a];
 
 pub(super) fn read(bytes: &[u8]) -> Result<Declared, ImageError> {
     let declared_bytes = u32_le(bytes, 4).ok_or_else(|| truncated("webp"))? as usize;
@@ -22,14 +25,11 @@ pub(super) fn read(bytes: &[u8]) -> Result<Declared, ImageError> {
         return Err(truncated("webp"));
     }
     let mut chunks = Chunks { rest: &bytes[CONTAINER_BYTES..] };
-    let size = canvas(chunks.clone())
-        .ok_or_else(|| ImageError::undecodable("the webp has no picture in its first chunk"))?;
-    if !frames_fit(chunks.clone(), size) {
-        return Err(ImageError::undecodable("the webp has a frame that does not fit its canvas"));
-    }
+    let size = canvas(chunks.clone())?;
+    check_frames(chunks.clone(), size)?;
     let is_moving = chunks.clone().any(|chunk| chunk.kind == *b"ANMF");
     let bytes_per_pixel = if is_moving { MOVING_BYTES_PER_PIXEL } else { STILL_BYTES_PER_PIXEL };
-    let exif = chunks.find(|chunk| chunk.kind == *b"EXIF");
+    let exif = chunks.find(|chunk| chunk.kind == *b"EXIF" && chunk.is_whole);
     let orientation = exif.and_then(|chunk| super::exif_orientation(without_prefix(chunk.data)));
     let cost = Cost::PerPixel { bytes: bytes_per_pixel, pixels: size.pixels() };
     Ok(Declared { size, orientation: orientation.unwrap_or(Orientation::UPRIGHT), cost })
@@ -40,46 +40,65 @@ fn without_prefix(exif: &[u8]) -> &[u8] {
     exif.strip_prefix(b"Exif\0\0").unwrap_or(exif)
 }
 
-fn canvas(mut chunks: Chunks) -> Option<Size> {
-    let chunk = chunks.next()?;
-    if chunk.kind == *b"VP8X" {
-        return Some(Size {
-            width: u24_le(chunk.data, 4)? + 1,
-            height: u24_le(chunk.data, 7)? + 1,
-        });
+fn canvas(mut chunks: Chunks) -> Result<Size, ImageError> {
+    let none = || ImageError::undecodable("the webp has no picture in its first chunk");
+    let chunk = chunks.next().filter(|chunk| chunk.is_whole).ok_or_else(none)?;
+    match &chunk.kind {
+        b"VP8X" => rectangle(chunk.data, 4),
+        b"VP8L" => lossless_size(chunk.data),
+        b"VP8 " => return lossy::size(chunk.data),
+        _ => None,
     }
-    bitstream_size(&chunk)
+    .ok_or_else(none)
 }
 
 /// The decoder allocates what a frame declares before it compares it with the canvas, so each is
 /// compared here: a still one with the canvas, a moving one with its own rectangle, which must fit.
-fn frames_fit(mut chunks: Chunks, canvas: Size) -> bool {
-    chunks.all(|chunk| match &chunk.kind {
-        b"ANMF" => animation_frame_fits(chunk.data, canvas),
-        _ => bitstream_size(&chunk).is_none_or(|size| size == canvas),
+fn check_frames(mut chunks: Chunks, canvas: Size) -> Result<(), ImageError> {
+    chunks.try_for_each(|chunk| match &chunk.kind {
+        b"VP8L" => fits(lossless_size(chunk.whole()?), canvas),
+        b"VP8 " => fits(Some(lossy::size(chunk.whole()?)?), canvas),
+        b"ANMF" => check_animation_frame(chunk.whole()?, canvas),
+        _ => Ok(()),
     })
 }
 
-fn animation_frame_fits(frame: &[u8], canvas: Size) -> bool {
-    let size = || Some(Size { width: u24_le(frame, 6)? + 1, height: u24_le(frame, 9)? + 1 });
-    let (Some(size), Some(rest)) = (size(), frame.get(ANIMATION_FRAME_BYTES..)) else {
-        return false;
+fn check_animation_frame(frame: &[u8], canvas: Size) -> Result<(), ImageError> {
+    let (Some(size), Some(rest)) = (rectangle(frame, 6), frame.get(ANIMATION_FRAME_BYTES..)) else {
+        return Err(misfit());
     };
-    let fits = size.width <= canvas.width && size.height <= canvas.height;
-    fits && Chunks { rest }.all(|chunk| bitstream_size(&chunk).is_none_or(|inner| inner == size))
+    if size.width > canvas.width || size.height > canvas.height {
+        return Err(misfit());
+    }
+    // What follows an alpha channel is decoded as lossy, whatever its name.
+    let mut follows_alpha = false;
+    Chunks { rest }.try_for_each(|chunk| {
+        let is_lossy = mem::replace(&mut follows_alpha, chunk.kind == *b"ALPH");
+        match &chunk.kind {
+            b"VP8L" if !is_lossy => fits(lossless_size(chunk.whole()?), size),
+            b"VP8 " => fits(Some(lossy::size(chunk.whole()?)?), size),
+            _ if is_lossy => fits(Some(lossy::size(chunk.whole()?)?), size),
+            _ => Ok(()),
+        }
+    })
 }
 
-/// The size of a lossy or lossless bitstream; the decoder goes by a lossy one's place, not its name.
-fn bitstream_size(chunk: &Chunk) -> Option<Size> {
-    if chunk.kind == *b"VP8L" {
-        let sides = u32_le(chunk.data, 1)?;
-        return Some(Size { width: (sides & 0x3fff) + 1, height: ((sides >> 14) & 0x3fff) + 1 });
-    }
-    if array(chunk.data, 3)? != VP8_START_CODE {
-        return None;
-    }
-    let side = |offset| Some(u16_le(chunk.data, offset)? & 0x3fff);
-    Some(Size { width: side(6)?, height: side(8)? })
+fn fits(frame: Option<Size>, place: Size) -> Result<(), ImageError> {
+    if frame == Some(place) { Ok(()) } else { Err(misfit()) }
+}
+
+fn misfit() -> ImageError {
+    ImageError::undecodable("the webp has a frame that does not fit its canvas")
+}
+
+/// A canvas, or a place on it.
+fn rectangle(data: &[u8], offset: usize) -> Option<Size> {
+    Some(Size { width: u24_le(data, offset)? + 1, height: u24_le(data, offset + 3)? + 1 })
+}
+
+fn lossless_size(data: &[u8]) -> Option<Size> {
+    let sides = u32_le(data, 1)?;
+    Some(Size { width: (sides & 0x3fff) + 1, height: ((sides >> 14) & 0x3fff) + 1 })
 }
 
 #[derive(Clone)]
@@ -89,7 +108,15 @@ struct Chunks<'a> {
 
 struct Chunk<'a> {
     kind: [u8; 4],
+    /// As much of it as there is: the decoder reads that, too.
     data: &'a [u8],
+    is_whole: bool,
+}
+
+impl<'a> Chunk<'a> {
+    fn whole(&self) -> Result<&'a [u8], ImageError> {
+        if self.is_whole { Ok(self.data) } else { Err(truncated("webp")) }
+    }
 }
 
 impl<'a> Iterator for Chunks<'a> {
@@ -98,10 +125,10 @@ impl<'a> Iterator for Chunks<'a> {
     fn next(&mut self) -> Option<Chunk<'a>> {
         let kind = array(self.rest, 0)?;
         let length = u32_le(self.rest, 4)? as usize;
-        let data = self.rest.get(8..length.checked_add(8)?)?;
-        let padded = 8 + length + length % 2;
-        self.rest = self.rest.get(padded..).unwrap_or_default();
-        Some(Chunk { kind, data })
+        let all = &self.rest[8..];
+        let data = &all[..length.min(all.len())];
+        self.rest = all.get(length + length % 2..).unwrap_or_default();
+        Some(Chunk { kind, data, is_whole: data.len() == length })
     }
 }
 
@@ -134,6 +161,43 @@ mod tests {
             let error = read(&webp(&[(b"VP8X", CANVAS), chunk])).unwrap_err();
             assert_eq!(error.to_string(), "the webp has a frame that does not fit its canvas");
         }
+    }
+
+    /// A canvas of 2x2 pixels with a frame of 2x2 pixels that has these chunks, the last of them a
+    /// byte longer than the frame where that is asked for.
+    fn moving(chunks: &[(&[u8; 4], &[u8])], is_long: bool) -> Vec<u8> {
+        let mut frame = [&[0; 6][..], &CANVAS[4..], &[0; 4], &webp(chunks)[12..]].concat();
+        frame.truncate(frame.len() - usize::from(is_long));
+        webp(&[(b"VP8X", CANVAS), (b"ANMF", &frame)])
+    }
+
+    #[test]
+    fn a_frame_that_says_to_be_longer_than_its_place_is_cut_off_whatever_size_it_says() {
+        let mut still = webp(&[(b"VP8X", CANVAS), (b"VP8 ", HUGE_FRAME)]);
+        still[34] += 1;
+        let behind_alpha = moving(&[(b"ALPH", &[0]), (b"VP8 ", HUGE_FRAME)], true);
+        for file in [still, behind_alpha] {
+            assert_eq!(read(&file).unwrap_err(), truncated("webp"));
+        }
+    }
+
+    #[test]
+    fn what_follows_an_alpha_channel_is_lossy_whatever_its_name() {
+        for name in [b"VP8 ", b"VP8L", b"EXIF"] {
+            let error = read(&moving(&[(b"ALPH", &[0]), (name, HUGE_FRAME)], false)).unwrap_err();
+            assert_eq!(error.to_string(), "the webp has a frame that does not fit its canvas");
+        }
+    }
+
+    #[test]
+    fn metadata_that_are_cut_off_or_hold_anything_are_left_alone() {
+        let frame = lossy::tests::frame(&[], &[]);
+        let canvas = &[&CANVAS[..4], &[15, 0, 0, 15, 0, 0]].concat();
+        let mut file =
+            webp(&[(b"VP8X", canvas), (b"VP8 ", &frame), (b"ICCP", HUGE_FRAME), (b"EXIF", b"II")]);
+        let last = file.len() - 6;
+        file[last] = 200;
+        assert_eq!(read(&file).unwrap().size, Size { width: 16, height: 16 });
     }
 
     #[test]
