@@ -3,7 +3,7 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
@@ -21,6 +21,7 @@ pub use secret::{NewKey, SecretError};
 
 use self::file::{Entry, Mistake};
 use self::quota::Quota;
+use crate::file_state::{FileState, Watched};
 
 const API_KEY: &str = "x-api-key";
 const BEARER: &[u8] = b"Bearer ";
@@ -30,6 +31,7 @@ const BEARER: &[u8] = b"Bearer ";
 pub struct Keys {
     path: PathBuf,
     ring: Arc<RwLock<Arc<[Key]>>>,
+    seen: Arc<Mutex<Watched<Option<FileState>>>>,
 }
 
 /// A key that may ask.
@@ -78,9 +80,18 @@ impl Keys {
     ///
     /// When the file cannot be read, with every line that is no key, and for a file without keys.
     pub fn load(path: &Path) -> Result<Self, KeysError> {
+        // Before the file is read: what changes meanwhile is read again.
+        let seen = Arc::new(Mutex::new(Watched::new(FileState::at(path))));
         let entries = read(path)?;
         let ring: Arc<[Key]> = entries.into_iter().map(Key::new).collect();
-        Ok(Self { path: path.to_owned(), ring: Arc::new(RwLock::new(ring)) })
+        Ok(Self { path: path.to_owned(), ring: Arc::new(RwLock::new(ring)), seen })
+    }
+
+    /// Whether the file is another than when it was last read, well or not, and no longer changes:
+    /// half of it would take back the keys of the other half.
+    #[must_use]
+    pub fn has_changed(&self) -> bool {
+        self.seen().has_changed(FileState::at(&self.path))
     }
 
     /// Reads the file anew. A key that has not changed keeps what it has used of its quota.
@@ -89,6 +100,7 @@ impl Keys {
     ///
     /// As [`Keys::load`]; then the keys stay as they were.
     pub fn reload(&self) -> Result<(), KeysError> {
+        *self.seen() = Watched::new(FileState::at(&self.path));
         let entries = read(&self.path)?;
         let old = self.ring();
         let kept = |entry: Entry| {
@@ -131,6 +143,10 @@ impl Keys {
         self.find(bearer.or_else(header))
     }
 
+    fn seen(&self) -> MutexGuard<'_, Watched<Option<FileState>>> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn ring(&self) -> Arc<[Key]> {
         Arc::clone(&self.ring.read().unwrap_or_else(PoisonError::into_inner))
     }
@@ -169,6 +185,8 @@ fn read(path: &Path) -> Result<Vec<Entry>, KeysError> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::symlink;
+
     use super::*;
 
     /// Alice's key is `alice`, Bob's is `bob`.
@@ -216,6 +234,43 @@ mod tests {
         drop(file);
         assert!(keys.reload().unwrap_err().to_string().contains("cannot be read"));
         assert!(name(&keys, "alice").is_ok());
+    }
+
+    /// What two looks in a row say.
+    fn looks(keys: &Keys) -> [bool; 2] {
+        [keys.has_changed(), keys.has_changed()]
+    }
+
+    #[test]
+    fn another_file_is_noticed_when_it_rests_and_read_once_even_if_it_is_broken() {
+        let (file, keys) = keys(ALICE);
+        assert_eq!(looks(&keys), [false, false]);
+        fs::write(&file, "alice:12").unwrap();
+        assert_eq!(looks(&keys), [false, true]);
+        assert!(keys.reload().is_err());
+        assert_eq!(looks(&keys), [false, false]);
+        drop(file);
+        assert_eq!(looks(&keys), [false, true], "it is gone");
+    }
+
+    #[test]
+    fn a_secret_that_is_mounted_and_swapped_by_its_link_is_noticed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        for (version, line) in [("1", ALICE), ("2", BOB)] {
+            fs::create_dir(path(version)).unwrap();
+            fs::write(path(version).join("keys"), line).unwrap();
+        }
+        symlink("1", path("..data")).unwrap();
+        symlink("..data/keys", path("keys")).unwrap();
+        let keys = Keys::load(&path("keys")).unwrap();
+        symlink("2", path("..new")).unwrap();
+        fs::rename(path("..new"), path("..data")).unwrap();
+        assert_eq!(looks(&keys), [false, true]);
+        keys.reload().unwrap();
+        assert!(name(&keys, "bob").is_ok());
+        assert_eq!(name(&keys, "alice"), Err(Refused::Unknown));
+        assert_eq!(looks(&keys), [false, false]);
     }
 
     #[tokio::test(start_paused = true)]

@@ -10,16 +10,16 @@ use crate::keys::Keys;
 use crate::shutdown::Hangups;
 use crate::tls::Tls;
 
-/// How often it is looked whether certificates have changed: whoever renews them, such as the
-/// kubelet for a mounted secret, sends no signal.
+/// How often it is looked whether files have changed: whoever renews them, such as the kubelet for
+/// a mounted secret, sends no signal.
 const LOOK: Duration = Duration::from_secs(2);
 
-/// What can be read anew.
+/// What can be read anew, at a hangup and when it changes.
 #[derive(Clone)]
 pub struct Files {
-    /// The API keys, at a hangup.
+    /// The API keys.
     pub keys: Option<Keys>,
-    /// The certificates, at a hangup and when they change.
+    /// The certificates.
     pub tls: Option<Tls>,
 }
 
@@ -32,7 +32,7 @@ pub fn start(mut hangups: Hangups, files: Files) {
             let files = files.clone();
             tokio::select! {
                 () = hangups.next() => on_disk(move || files.read()).await,
-                _ = looks.tick(), if files.tls.is_some() => on_disk(move || files.look()).await,
+                _ = looks.tick(), if files.are_there() => on_disk(move || files.look()).await,
             }
         }
     });
@@ -48,7 +48,14 @@ impl Files {
         }
     }
 
+    fn are_there(&self) -> bool {
+        self.keys.is_some() || self.tls.is_some()
+    }
+
     fn look(&self) {
+        if let Some(keys) = self.keys.as_ref().filter(|keys| keys.has_changed()) {
+            told("API keys", keys.reload());
+        }
         if let Some(tls) = self.tls.as_ref().filter(|tls| tls.has_changed()) {
             told("TLS certificates", tls.reload());
         }

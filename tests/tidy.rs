@@ -21,7 +21,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("reloading", &[]),
     ("shutdown", &[]),
     ("resources", &[]),
-    ("keys", &["model"]),
+    ("keys", &["file_state", "model"]),
     ("rereading", &["keys", "shutdown", "tls"]),
     ("tls", &["file_state"]),
     ("file_state", &[]),

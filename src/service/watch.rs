@@ -6,15 +6,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::file_state::FileState;
+use crate::file_state::{self, FileState};
 use crate::model;
 
 /// What was last seen of a folder.
-pub(super) struct Watched {
-    loaded: Look,
-    /// Another look than that, which may still be changing.
-    changing: Option<Look>,
-}
+pub(super) struct Watched(file_state::Watched<Look>);
 
 /// What a look finds: where the folder really is, of an ensemble its members' too, and the files.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -26,20 +22,12 @@ struct Look {
 impl Watched {
     /// The folder as it is, about to be loaded.
     pub(super) fn new(path: &Path) -> Self {
-        Self { loaded: Look::at(path), changing: None }
+        Self(file_state::Watched::new(Look::at(path)))
     }
 
-    /// Whether the folder differs from what was loaded, and no longer changes: half of a model that
-    /// is being copied is not looked at twice.
+    /// Whether the folder differs from what was loaded, and no longer changes.
     pub(super) fn has_changed(&mut self, path: &Path) -> bool {
-        let now = Look::at(path);
-        if now == self.loaded {
-            self.changing = None;
-            return false;
-        }
-        let rests = self.changing.as_ref() == Some(&now);
-        self.changing = Some(now);
-        rests
+        self.0.has_changed(Look::at(path))
     }
 }
 

@@ -1,6 +1,5 @@
 //! The files of certificates and keys.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -84,8 +83,7 @@ impl TlsFiles {
     }
 
     pub(super) fn stamps(&self) -> Stamps {
-        // Where a secret is mounted, the path leads through links that are swapped.
-        let stamp = |path: &PathBuf| fs::metadata(path).ok().as_ref().map(FileState::from);
+        let stamp = |path: &PathBuf| FileState::at(path);
         [&self.certificate, &self.key].into_iter().chain(&self.client_ca).map(stamp).collect()
     }
 }

@@ -1,10 +1,12 @@
-//! Keys from the command that makes them to the signal that takes them back.
+//! Keys from the command that makes them to the file that takes them back.
 
 use std::fs;
 
 use reqwest::{Client, StatusCode};
 
 use crate::support::{Service, SmallModel, png, run, stderr, stdout};
+
+const NOT_READ: &str = "not read anew; what was there holds";
 
 /// A key and its line in the file, as the command prints them.
 fn new_key(name: &str) -> (String, String) {
@@ -30,16 +32,40 @@ async fn a_key_that_was_made_is_let_in_until_it_is_taken_back() {
     assert_eq!(classify(&service, "rsk_other").await, StatusCode::UNAUTHORIZED);
 
     fs::write(&file, &bobs).unwrap();
-    service.signal("-HUP");
     service.wait_for("read anew");
     assert_eq!(classify(&service, &alice).await, StatusCode::UNAUTHORIZED);
     assert_eq!(classify(&service, &bob).await, StatusCode::OK);
+}
 
+#[tokio::test]
+async fn a_file_that_is_no_file_of_keys_changes_nothing_and_is_told_once() {
+    let model = SmallModel::build();
+    let (alice, alices) = new_key("alice");
+    let file = model.file("keys", alices.as_bytes());
+    let mut service = Service::start(&model.path(), &["--api-keys-file", &file]);
     fs::write(&file, "no key").unwrap();
-    service.signal("-HUP");
-    let line = service.wait_for("not read anew; what was there holds");
+    let line = service.wait_for(NOT_READ);
     assert!(line["cause"].as_str().unwrap().contains("line 1"), "{line}");
-    assert_eq!(classify(&service, &bob).await, StatusCode::OK);
+    assert_eq!(classify(&service, &alice).await, StatusCode::OK);
+
+    fs::write(&file, alices.repeat(2)).unwrap();
+    let line = service.wait_for(NOT_READ);
+    assert!(line["cause"].as_str().unwrap().contains("an earlier line"), "{line}");
+    fs::write(&file, &alices).unwrap();
+    service.wait_for("read anew");
+    service.signal("-TERM");
+    assert!(!service.wait().1.contains(NOT_READ));
+}
+
+#[tokio::test]
+async fn a_hangup_reads_the_keys_though_nothing_has_changed() {
+    let model = SmallModel::build();
+    let file = model.file("keys", new_key("alice").1.as_bytes());
+    let mut service = Service::start(&model.path(), &["--api-keys-file", &file]);
+    for _ in 0..2 {
+        service.signal("-HUP");
+        assert_eq!(service.wait_for("read anew")["what"], "API keys");
+    }
 }
 
 #[tokio::test]
