@@ -29,7 +29,8 @@ pub fn router(state: AdminState) -> Router {
         .route("/log-level", put(log_level))
         .route("/models/reload", post(reload))
         .with_state(state.clone());
-    router::finish(routes, Observer { metrics: state.metrics, door: Door::Admin })
+    let observer = Observer { metrics: state.metrics, door: Door::Admin };
+    router::observed(router::answering(routes), observer)
 }
 
 async fn live(State(admin): State<AdminState>) -> impl IntoResponse {

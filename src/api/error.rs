@@ -272,7 +272,8 @@ impl From<Rejection> for ApiError {
     }
 }
 
-/// The error travels with the response to `observe`, which knows the request's id and renders it.
+/// The error travels with the response to `observe`, which knows the request's id, writes its document
+/// and tells of it.
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let mut response = self.status().into_response();

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use axum::Extension;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::middleware::Next;
@@ -53,7 +54,7 @@ pub(super) struct PartialFailure {
     pub(super) error: ApiError,
 }
 
-/// Stands around every handler.
+/// Stands around everything that answers.
 pub(super) async fn observe(
     State(observer): State<Observer>,
     mut request: Request,
@@ -61,22 +62,31 @@ pub(super) async fn observe(
 ) -> Response {
     let id = RequestId::of(request.headers());
     let mut record = Record::of(&request, &id, observer);
-    let form = error::Form::of(request.uri().path());
     let times = StageTimes::default();
     request.extensions_mut().insert(id.clone());
     request.extensions_mut().insert(times.clone());
     request.extensions_mut().insert(record.caller.clone());
     let mut response = next.run(request).instrument(record.trace.span.clone()).await;
-    if let Some(error) = response.extensions_mut().remove::<ApiError>() {
-        let mut rendered = error.render(form, id.as_str());
-        error::keep_allow(&response, &mut rendered);
-        record.error = Some(error);
-        response = rendered;
-    }
+    record.error = response.extensions_mut().remove();
     record.finish(&response);
     insert(&mut response, REQUEST_ID, id.as_str());
     insert(&mut response, SERVER_TIMING, &record.timing(&times));
     response
+}
+
+/// Writes the documents of errors, which stay with the response for [`observe`] to tell of.
+pub(super) async fn write_errors(
+    Extension(id): Extension<RequestId>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let form = error::Form::of(request.uri().path());
+    let mut response = next.run(request).await;
+    let Some(error) = response.extensions_mut().remove::<ApiError>() else { return response };
+    let mut rendered = error.render(form, id.as_str());
+    error::keep_allow(&response, &mut rendered);
+    rendered.extensions_mut().insert(error);
+    rendered
 }
 
 impl RequestId {

@@ -15,7 +15,7 @@ use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{Predicate, SizeAbove};
 
 use super::error::ApiError;
-use super::observe::{Door, Observer, observe};
+use super::observe::{Door, Observer, observe, write_errors};
 use super::{classify, cors, document, keys, models, page, v2};
 use crate::config::Origin;
 use crate::readiness::{self, Readiness};
@@ -41,14 +41,14 @@ pub fn public(app: App, origins: &[Origin]) -> Router {
         .merge(v2::probes())
         .merge(work);
     let farewell = middleware::from_fn_with_state(app.readiness.clone(), say_farewell);
-    let observer = Observer { metrics, door: Door::Public };
-    let watched = finish(routes.with_state(app), observer);
+    let answering = answering(routes.with_state(app));
     // Outside of what writes errors, so that pages can read those too; a preflight ends here.
     let shared = match cors::layer(origins) {
-        Some(cors) => watched.layer(cors),
-        None => watched,
+        Some(cors) => answering.layer(cors),
+        None => answering,
     };
-    shared.layer(farewell).layer(compression())
+    let observer = Observer { metrics, door: Door::Public };
+    observed(shared, observer).layer(farewell).layer(compression())
 }
 
 /// Answers that are worth it, for clients that ask. An error stays as it is: some clients inflate
@@ -74,13 +74,18 @@ async fn say_farewell(
     response
 }
 
-/// Errors for all other paths and methods, and what stands around every handler.
-pub(super) fn finish(routes: Router, observer: Observer) -> Router {
+/// Errors for all other paths and methods, and their documents.
+pub(super) fn answering(routes: Router) -> Router {
     routes
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(CatchPanicLayer::custom(panicked))
-        .layer(middleware::from_fn_with_state(observer, observe))
+        .layer(middleware::from_fn(write_errors))
+}
+
+/// What stands around everything that answers.
+pub(super) fn observed(answering: Router, observer: Observer) -> Router {
+    answering.layer(middleware::from_fn_with_state(observer, observe))
 }
 
 async fn not_found(uri: Uri) -> ApiError {

@@ -46,6 +46,23 @@ async fn a_page_of_an_origin_that_is_allowed_may_ask_with_a_key_and_read_the_ans
 }
 
 #[tokio::test]
+async fn a_preflight_is_counted_and_timed_as_any_request_and_makes_no_series() {
+    let service = service(&[FRIEND]);
+    let asked = preflight(&service, FRIEND).await;
+    assert_ne!(asked.header("x-request-id"), "");
+    assert!(asked.header("server-timing").contains("total;dur="));
+    let elsewhere = Request::options("/made-up").header("origin", FRIEND);
+    let elsewhere = elsewhere.header("access-control-request-method", "POST");
+    service.send(elsewhere.body(Body::empty()).unwrap()).await;
+    let (_, metrics) = service.ask("/metrics").await;
+    for route in ["/classify", "unmatched"] {
+        let counted = format!(r#"resnet_serve_requests_total{{route="{route}",status="200"}} 1"#);
+        assert!(metrics.contains(&counted), "{metrics}");
+    }
+    assert!(!metrics.contains("made-up"), "{metrics}");
+}
+
+#[tokio::test]
 async fn such_a_page_can_read_errors_too() {
     let service = service(&[FRIEND]);
     let refused = classify(&service, FRIEND, "mallory").await;

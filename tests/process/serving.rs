@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::net::TcpStream;
 
-use reqwest::{Client, StatusCode};
+use reqwest::{Client, Method, StatusCode};
 use serde_json::Value;
 
 use crate::support::{Service, SmallModel, png, run, stderr, stdout};
@@ -36,6 +36,21 @@ async fn a_picture_gets_the_same_answer_from_the_service_and_the_command_line() 
         assert_eq!(printed.0, served.0);
         assert!((printed.1 - served.1).abs() < 1e-5, "{printed:?} {served:?}");
     }
+}
+
+#[tokio::test]
+async fn a_preflight_has_its_line_in_the_log() {
+    let model = SmallModel::build();
+    let mut service = Service::start(&model.path(), &["--cors-allow-origin=https://app.example"]);
+    let preflight = Client::new().request(Method::OPTIONS, service.url("/classify"));
+    let preflight = preflight.header("origin", "https://app.example");
+    let answer = preflight.header("access-control-request-method", "POST").send().await.unwrap();
+    assert_eq!(answer.status(), StatusCode::OK);
+    let line = service.wait_for("request");
+    assert_eq!(line["method"], "OPTIONS");
+    assert_eq!(line["route"], "/classify");
+    assert_eq!(line["status"], 200);
+    assert_eq!(line["request_id"], answer.headers()["x-request-id"].to_str().unwrap());
 }
 
 #[tokio::test]
