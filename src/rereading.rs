@@ -1,6 +1,7 @@
 //! Which files are read anew while the service runs, and when.
 
 use std::fmt::Display;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task;
@@ -8,6 +9,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use crate::keys::Keys;
 use crate::shutdown::Hangups;
+use crate::telemetry::metrics::Metrics;
 use crate::tls::Tls;
 
 /// How often it is looked whether files have changed: whoever renews them, such as the kubelet for
@@ -21,6 +23,8 @@ pub struct Files {
     pub keys: Option<Keys>,
     /// The certificates.
     pub tls: Option<Tls>,
+    /// Where it is told until when they hold.
+    pub metrics: Arc<Metrics>,
 }
 
 /// Reads the files anew for as long as the process lives; what cannot be read leaves all as it was.
@@ -39,12 +43,19 @@ pub fn start(mut hangups: Hangups, files: Files) {
 }
 
 impl Files {
+    /// Tells until when the certificates hold.
+    pub fn publish(&self) {
+        if let Some(tls) = &self.tls {
+            self.metrics.set_certificate_expiry(tls.expiry());
+        }
+    }
+
     fn read(&self) {
         if let Some(keys) = &self.keys {
             told("API keys", keys.reload());
         }
         if let Some(tls) = &self.tls {
-            told("TLS certificates", tls.reload());
+            self.read_certificates(tls);
         }
     }
 
@@ -57,8 +68,14 @@ impl Files {
             told("API keys", keys.reload());
         }
         if let Some(tls) = self.tls.as_ref().filter(|tls| tls.has_changed()) {
-            told("TLS certificates", tls.reload());
+            self.read_certificates(tls);
         }
+    }
+
+    fn read_certificates(&self, tls: &Tls) {
+        let read = tls.reload();
+        self.publish();
+        told("TLS certificates", read);
     }
 }
 

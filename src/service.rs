@@ -12,7 +12,7 @@ use tokio::task;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::api::listener::{self, Entrance};
+use crate::api::listener::{self, Encryption, Entrance};
 use crate::api::{self, AdminState, Router};
 use crate::config::{Config, Doors};
 use crate::cpu_pool::CpuPool;
@@ -29,9 +29,9 @@ use crate::rereading::{self, Files};
 use crate::resources::{memory_limit, resident_memory};
 use crate::serving::{App, AppState, Limits, Models};
 use crate::shutdown::{self, Signals};
-use crate::telemetry::metrics::Metrics;
+use crate::telemetry::metrics::{Listener, Metrics};
 use crate::telemetry::{Telemetry, gpu};
-use crate::tls::{Acceptor, Audience, Tls, TlsError};
+use crate::tls::{Audience, Tls, TlsError};
 use crate::vitals::Vitals;
 
 mod loader;
@@ -96,7 +96,7 @@ pub async fn run(config: Config, telemetry: Telemetry) -> Result<(), ServeError>
     let mut signals = Signals::listen().map_err(ServeError::Signals)?;
     let hangups = || shutdown::hangups().map_err(ServeError::Signals);
     let (to_reload, to_reread) = (hangups()?, hangups()?);
-    let files = files(&config.doors)?;
+    let files = files(&config.doors, &metrics)?;
     warn_if_open(&config);
     let resources = resources(&config, &metrics);
     announce(&config);
@@ -185,10 +185,12 @@ async fn finish<const DOORS: usize>(doors: [Listening; DOORS], app: &App, crew: 
 }
 
 /// What can be read anew later, as it is now.
-fn files(doors: &Doors) -> Result<Files, ServeError> {
+fn files(doors: &Doors, metrics: &Arc<Metrics>) -> Result<Files, ServeError> {
     let keys = doors.api_keys_file.as_deref().map(Keys::load).transpose()?;
     let tls = doors.tls.clone().map(Tls::load).transpose()?;
-    Ok(Files { keys, tls })
+    let files = Files { keys, tls, metrics: Arc::clone(metrics) };
+    files.publish();
+    Ok(files)
 }
 
 fn warn_if_open(config: &Config) {
@@ -223,7 +225,7 @@ fn app(
 /// As [`run`], addresses excepted.
 pub async fn check(config: Config, telemetry: &Telemetry) -> Result<(), ServeError> {
     let resources = resources(&config, &telemetry.metrics);
-    files(&config.doors)?;
+    files(&config.doors, &telemetry.metrics)?;
     warn_if_open(&config);
     let Loaded { models, crew, .. } = load(&config, &resources).await?;
     models.close();
@@ -286,21 +288,27 @@ fn announce(config: &Config) {
 }
 
 async fn bind_all(config: &Config, files: &Files) -> Result<[Entrance; 3], ServeError> {
-    let tls = |audience| files.tls.as_ref().map(|tls| tls.acceptor(audience));
-    let public = bind((config.listen, "public"), tls(Audience::Clients)).await?;
-    let admin = bind((config.admin_listen, "admin"), tls(Audience::Operators)).await?;
-    let grpc = bind((config.grpc_listen, "grpc"), tls(Audience::Clients)).await?;
+    let public = bind((config.listen, Listener::Public), files).await?;
+    let admin = bind((config.admin_listen, Listener::Admin), files).await?;
+    let grpc = bind((config.grpc_listen, Listener::Grpc), files).await?;
     Ok([public, admin, grpc])
 }
 
 async fn bind(
-    (address, listener): (SocketAddr, &str),
-    tls: Option<Acceptor>,
+    (address, listener): (SocketAddr, Listener),
+    files: &Files,
 ) -> Result<Entrance, ServeError> {
     let failed = |cause| ServeError::Listen { address: address.to_string(), cause };
     let bound = TcpListener::bind(address).await.map_err(failed)?;
     let address = bound.local_addr().map_err(failed)?;
-    tracing::info!(listener, %address, tls = tls.is_some(), "listening");
+    let tls = files.tls.as_ref().map(|tls| {
+        let audience = match listener {
+            Listener::Admin => Audience::Operators,
+            Listener::Public | Listener::Grpc => Audience::Clients,
+        };
+        Encryption::new(tls.acceptor(audience), listener, Arc::clone(&files.metrics))
+    });
+    tracing::info!(listener = listener.as_str(), %address, tls = tls.is_some(), "listening");
     Ok(Entrance { listener: bound, tls })
 }
 

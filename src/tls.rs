@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
 
 use rustls::ServerConfig;
 use tokio::net::TcpStream;
@@ -9,9 +10,11 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 mod files;
+mod handshake;
 mod unverified;
 
 pub use files::{TlsError, TlsFiles};
+pub use handshake::failure as handshake_failure;
 pub use unverified::client as unverified_client;
 
 use self::files::Stamps;
@@ -44,6 +47,8 @@ pub struct Acceptor {
 struct Configs {
     clients: Arc<ServerConfig>,
     operators: Arc<ServerConfig>,
+    /// When the server's certificate ends, from 1970; `None` where that cannot be told.
+    expiry: Option<Duration>,
 }
 
 impl Tls {
@@ -81,6 +86,13 @@ impl Tls {
         *self.seen.lock().unwrap_or_else(PoisonError::into_inner) != self.files.stamps()
     }
 
+    /// When the certificate that is shown ends, from 1970; `None` where it does not say so in a way
+    /// that can be read.
+    #[must_use]
+    pub fn expiry(&self) -> Option<Duration> {
+        self.configs.read().unwrap_or_else(PoisonError::into_inner).expiry
+    }
+
     /// What a listener needs.
     #[must_use]
     pub fn acceptor(&self, audience: Audience) -> Acceptor {
@@ -111,7 +123,8 @@ impl Configs {
     fn read(files: &TlsFiles) -> Result<Self, TlsError> {
         let clients = files.server(Audience::Clients)?;
         let operators = files.server(Audience::Operators)?;
-        Ok(Self { clients: Arc::new(clients), operators: Arc::new(operators) })
+        let expiry = files.expiry()?;
+        Ok(Self { clients: Arc::new(clients), operators: Arc::new(operators), expiry })
     }
 }
 

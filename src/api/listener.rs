@@ -19,7 +19,9 @@ use tokio_rustls::server::TlsStream;
 use tokio_util::either::Either;
 use tokio_util::sync::CancellationToken;
 
-use crate::tls::Acceptor;
+mod encryption;
+
+pub use encryption::Encryption;
 
 /// A client that takes longer for its request's head is cut off.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
@@ -47,7 +49,7 @@ pub struct Entrance {
     /// What they connect to.
     pub listener: TcpListener,
     /// What encrypts them.
-    pub tls: Option<Acceptor>,
+    pub tls: Option<Encryption>,
 }
 
 /// Why a connection has ended badly.
@@ -95,7 +97,7 @@ pub async fn serve(entrance: Entrance, router: Router, stop: CancellationToken) 
 struct Server {
     builder: Builder<TokioExecutor>,
     router: Router,
-    tls: Option<Acceptor>,
+    tls: Option<Encryption>,
     connections: GracefulShutdown,
     /// From then on nobody waits for a handshake.
     end: CancellationToken,
@@ -166,13 +168,13 @@ impl Server {
 
 /// A connection after its handshake, where there is one, which may not take long.
 async fn encrypted(
-    tls: Option<Acceptor>,
+    tls: Option<Encryption>,
     stream: TcpStream,
     end: CancellationToken,
 ) -> Result<Stream, Failure> {
     let Some(tls) = tls else { return Ok(Either::Left(stream)) };
     tokio::select! {
-        shaken = timeout(HEAD_TIMEOUT, tls.accept(stream)) => Ok(Either::Right(shaken??)),
+        shaken = tls.shake(stream, HEAD_TIMEOUT) => shaken.map(Either::Right),
         () = end.cancelled() => Err("the end came before the handshake".into()),
     }
 }
@@ -219,8 +221,9 @@ mod tests {
     use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
     use super::*;
+    use crate::telemetry::metrics::{Listener, Metrics};
     use crate::tls::tests::{Certificates, connect};
-    use crate::tls::{Audience, Tls, unverified_client};
+    use crate::tls::{Acceptor, Audience, Tls, unverified_client};
 
     fn plain(listener: TcpListener) -> Entrance {
         Entrance { listener, tls: None }
@@ -293,7 +296,12 @@ mod tests {
 
     fn encrypted(listener: TcpListener) -> Entrance {
         let tls = Tls::load(Certificates::make().files()).unwrap();
-        Entrance { listener, tls: Some(tls.acceptor(Audience::Clients)) }
+        entrance(listener, tls.acceptor(Audience::Clients), &Arc::default())
+    }
+
+    fn entrance(listener: TcpListener, acceptor: Acceptor, metrics: &Arc<Metrics>) -> Entrance {
+        let tls = Encryption::new(acceptor, Listener::Public, Arc::clone(metrics));
+        Entrance { listener, tls: Some(tls) }
     }
 
     #[tokio::test]
@@ -326,5 +334,42 @@ mod tests {
             let _ = client.read_to_end(&mut answer).await;
             assert!(!answer.starts_with(b"HTTP"), "{answer:?}");
         }
+    }
+
+    /// What a listener that asks for certificates counts when a client has said this, or has shaken
+    /// hands without one.
+    async fn counted_after(said: Option<&[u8]>) -> Vec<String> {
+        let tls = Tls::load(Certificates::make().for_known_clients()).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let metrics = Arc::<Metrics>::default();
+        let entrance = entrance(listener, tls.acceptor(Audience::Clients), &metrics);
+        tokio::spawn(serve(entrance, Router::new(), CancellationToken::new()));
+        if let Some(said) = said {
+            client.write_all(said).await.unwrap();
+            let _ = client.read_to_end(&mut Vec::new()).await;
+        } else {
+            let mut client = connect(client, unverified_client().unwrap()).await.unwrap();
+            assert!(client.read_to_end(&mut Vec::new()).await.is_err());
+        }
+        let text = metrics.render();
+        let lines = text.lines().filter(|line| line.contains("tls_handshake_failures_total{"));
+        lines.filter(|line| !line.ends_with(" 0")).map(str::to_owned).collect()
+    }
+
+    fn failed(reason: &str) -> [String; 1] {
+        let name = "resnet_serve_tls_handshake_failures_total";
+        [format!(r#"{name}{{listener="public",reason="{reason}"}} 1"#)]
+    }
+
+    #[tokio::test]
+    async fn a_handshake_that_fails_is_counted_with_its_reason() {
+        assert_eq!(counted_after(Some(b"GET / HTTP/1.1\r\n\r\n")).await, failed("protocol"));
+        assert_eq!(counted_after(None).await, failed("no_certificate"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_handshake_that_takes_too_long_is_counted() {
+        assert_eq!(counted_after(Some(b"")).await, failed("timed_out"));
     }
 }

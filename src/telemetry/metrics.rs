@@ -9,6 +9,12 @@ use prometheus::{
 
 use super::metrics_macro::metrics;
 
+mod labels;
+
+pub use labels::{
+    Abandonment, HandshakeFailure, Listener, Outcome, Reason, Reload, SpanOutcome, Stage,
+};
+
 /// From a GPU's fraction of a millisecond to a client's patience; a factor of about 1.6 between
 /// neighbours, so that a CPU's 50 ms and a GPU's 1 ms are told apart equally well.
 pub const SECONDS: [f64; 25] = [
@@ -90,116 +96,14 @@ metrics! {
         gpu_memory_used: GaugeVec = "resnet_serve_gpu_memory_used_bytes" ["gpu"],
         /// Bytes of a GPU's memory.
         gpu_memory_total: GaugeVec = "resnet_serve_gpu_memory_total_bytes" ["gpu"],
+        /// When the certificate that a listener shows ends, in seconds since 1970.
+        certificate_expiry: GaugeVec = "resnet_serve_tls_certificate_expiry_timestamp_seconds" ["listener"],
+        /// Connections that ended before they were encrypted, by why.
+        handshake_failures: IntCounterVec = "resnet_serve_tls_handshake_failures_total" ["listener", "reason"],
         /// Spans of traced requests, by what became of them.
         spans: IntCounterVec = "resnet_serve_trace_spans_total" ["outcome"],
         /// Always 1; the labels say what was built.
         build_info: GaugeVec = "resnet_serve_build_info" ["version", "commit", "rustc"],
-    }
-}
-
-/// Declares an enum whose variants are the values of one label.
-macro_rules! label {
-    ($(#[doc = $doc:literal])* $name:ident { $($(#[doc = $variant_doc:literal])* $variant:ident = $text:literal,)+ }) => {
-        $(#[doc = $doc])*
-        #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-        pub enum $name { $($(#[doc = $variant_doc])* $variant,)+ }
-
-        impl $name {
-            /// Every value, so that each series exists from the start.
-            pub const ALL: &[Self] = &[$(Self::$variant),+];
-
-            /// The value of the label.
-            #[must_use]
-            pub fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $text,)+ }
-            }
-        }
-    };
-}
-
-label! {
-    /// What became of an image.
-    Outcome {
-        /// It has its labels.
-        Classified = "classified",
-        /// It is no picture that can be read.
-        Undecodable = "undecodable",
-        /// It was refused because of load.
-        Rejected = "rejected",
-        /// Its deadline passed in the queue.
-        Expired = "expired",
-        /// Its client went away.
-        Abandoned = "abandoned",
-        /// Inference failed on it.
-        Failed = "failed",
-    }
-}
-
-label! {
-    /// A stage of a request's way.
-    Stage {
-        /// The body arrives.
-        Read = "read",
-        /// A picture becomes pixels of the network's size, waiting for a core included.
-        Decode = "decode",
-        /// Pixels wait for a worker.
-        Queue = "queue",
-        /// The batch runs.
-        Inference = "inference",
-        /// Logits become the answer.
-        Respond = "respond",
-    }
-}
-
-label! {
-    /// How far an image had come when its client went away.
-    Abandonment {
-        /// It waited for a core to be decoded on; it never was.
-        Admitted = "admitted",
-        /// It was being decoded; it never came into the queue.
-        Decode = "decode",
-        /// It waited for a worker; it never ran.
-        Queue = "queue",
-        /// It was in a batch, which ran for nobody as far as this image goes.
-        Batch = "batch",
-    }
-}
-
-label! {
-    /// Why a request was refused at the door.
-    Reason {
-        /// As many images as the queue takes are waiting.
-        QueueFull = "queue_full",
-        /// The backlog would not drain before the deadline.
-        Deadline = "deadline",
-        /// No worker has an engine that works.
-        NoWorker = "no_worker",
-        /// Bodies and pixels take all the memory they may.
-        Memory = "memory",
-        /// The process is shutting down.
-        Draining = "draining",
-    }
-}
-
-label! {
-    /// What became of a span.
-    SpanOutcome {
-        /// The collector has it.
-        Sent = "sent",
-        /// The collector could not be reached, or did not take it.
-        Failed = "failed",
-        /// Too many were waiting to be sent.
-        Dropped = "dropped",
-    }
-}
-
-label! {
-    /// What became of a model that was to be loaded anew.
-    Reload {
-        /// It took the old one's place.
-        Succeeded = "succeeded",
-        /// The old one serves as before.
-        Failed = "failed",
     }
 }
 
@@ -257,6 +161,29 @@ impl Metrics {
     /// Counts spans of traced requests.
     pub fn count_spans(&self, outcome: SpanOutcome, spans: u64) {
         self.spans.with_label_values(&[outcome.as_str()]).inc_by(spans);
+    }
+
+    /// Says until when the certificate holds that every listener shows, from 1970; nothing where
+    /// that cannot be told.
+    pub fn set_certificate_expiry(&self, expiry: Option<Duration>) {
+        self.certificate_expiry.reset();
+        let Some(expiry) = expiry else { return };
+        for listener in Listener::ALL {
+            let series = self.certificate_expiry.with_label_values(&[listener.as_str()]);
+            series.set(expiry.as_secs_f64());
+        }
+    }
+
+    /// A listener encrypts: what may fail there is known from the start.
+    pub fn expect_handshakes(&self, listener: Listener) {
+        for reason in HandshakeFailure::ALL {
+            self.handshake_failures.with_label_values(&[listener.as_str(), reason.as_str()]);
+        }
+    }
+
+    /// Counts a connection that could not be encrypted.
+    pub fn count_handshake_failure(&self, listener: Listener, reason: HandshakeFailure) {
+        self.handshake_failures.with_label_values(&[listener.as_str(), reason.as_str()]).inc();
     }
 
     /// Counts a model that was loaded anew, or was to be.
@@ -324,6 +251,17 @@ mod tests {
     fn the_help_of_a_metric_is_its_documentation() {
         let text = Metrics::new().render();
         assert!(text.contains("# HELP resnet_serve_queue_images Images that wait for a worker.\n"));
+    }
+
+    #[test]
+    fn without_tls_there_is_nothing_of_it() {
+        let metrics = Metrics::new();
+        assert!(!metrics.render().contains("resnet_serve_tls"));
+        metrics.set_certificate_expiry(Some(Duration::from_secs(1_800_000_001)));
+        let named = r#"resnet_serve_tls_certificate_expiry_timestamp_seconds{listener="grpc"}"#;
+        assert!(metrics.render().contains(&format!("{named} 1800000001\n")));
+        metrics.set_certificate_expiry(None);
+        assert!(!metrics.render().contains("resnet_serve_tls"));
     }
 
     #[test]

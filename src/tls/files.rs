@@ -2,12 +2,15 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustls::pki_types::pem::{self, PemObject as _};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
 use thiserror::Error;
+use x509_cert::Certificate;
+use x509_cert::der::Decode as _;
 
 use super::Audience;
 use crate::file_state::FileState;
@@ -80,6 +83,13 @@ impl TlsFiles {
         let mut config = config.map_err(|cause| refused(&self.key, &cause))?;
         config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).to_vec();
         Ok(config)
+    }
+
+    /// When the certificate ends, from 1970; `None` where that cannot be read.
+    pub(super) fn expiry(&self) -> Result<Option<Duration>, TlsError> {
+        let chain = certificates(&self.certificate)?;
+        let own = chain.first().and_then(|own| Certificate::from_der(own).ok());
+        Ok(own.map(|own| own.tbs_certificate().validity().not_after.to_unix_duration()))
     }
 
     pub(super) fn stamps(&self) -> Stamps {

@@ -3,13 +3,17 @@
 use std::fs;
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
-use rustls::ClientConfig;
+use rustls::crypto::ring;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ClientConfig, RootCertStore};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream as ClientStream;
 
 use super::*;
+use crate::telemetry::metrics::HandshakeFailure;
 
 /// A folder with `tls.crt`, `tls.key`, and `ca.crt` that has signed the first.
 pub(crate) struct Certificates {
@@ -45,10 +49,21 @@ impl Certificates {
         TlsFiles { certificate: path("tls.crt"), key: path("tls.key"), client_ca: None }
     }
 
-    fn for_known_clients(&self) -> TlsFiles {
+    pub(crate) fn for_known_clients(&self) -> TlsFiles {
         let client_ca = Some(self.folder.path().join("ca.crt"));
         TlsFiles { client_ca, ..self.files() }
     }
+}
+
+/// A handshake with a client of this configuration, as the server sees it.
+async fn refusal(acceptor: Acceptor, config: ClientConfig) -> HandshakeFailure {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+    let client = tokio::spawn(connect(stream, config));
+    let (stream, _) = listener.accept().await.unwrap();
+    let cause = acceptor.accept(stream).await.map(|_| ()).unwrap_err();
+    let _ = client.await.unwrap();
+    handshake_failure(&cause)
 }
 
 /// A handshake with a client that verifies nothing and has no certificate, as the server sees it.
@@ -149,4 +164,52 @@ fn files_that_cannot_be_used_are_named_with_the_reason() {
     of("empty", "no certificate in PEM", client_ca("empty"));
     of("broken", "", client_ca("broken"));
     of("", "", certificate("broken"));
+}
+
+/// A client that trusts who has signed `trusted`, and shows `shown`.
+fn client(trusted: &Certificates, shown: Option<&Certificates>) -> ClientConfig {
+    let mut roots = RootCertStore::empty();
+    let pem = fs::read(trusted.folder.path().join("ca.crt")).unwrap();
+    roots.add(CertificateDer::from_pem_slice(&pem).unwrap()).unwrap();
+    let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots);
+    let Some(shown) = shown.map(Certificates::files) else { return builder.with_no_client_auth() };
+    let chain = vec![CertificateDer::from_pem_file(shown.certificate).unwrap()];
+    builder.with_client_auth_cert(chain, PrivateKeyDer::from_pem_file(shown.key).unwrap()).unwrap()
+}
+
+#[tokio::test]
+async fn a_handshake_that_fails_has_a_reason() {
+    let (made, other) = (Certificates::make(), Certificates::make());
+    let tls = Tls::load(made.for_known_clients()).unwrap();
+    let clients = || tls.acceptor(Audience::Clients);
+    for (config, reason) in [
+        (client(&made, None), HandshakeFailure::NoCertificate),
+        (client(&made, Some(&other)), HandshakeFailure::BadCertificate),
+        (client(&other, Some(&made)), HandshakeFailure::ClientAlert),
+    ] {
+        assert_eq!(refusal(clients(), config).await, reason);
+    }
+    let gone = io::Error::from(io::ErrorKind::UnexpectedEof);
+    assert_eq!(handshake_failure(&gone), HandshakeFailure::Closed);
+}
+
+#[test]
+fn the_end_of_a_certificate_is_that_of_the_one_that_is_read() {
+    let made = Certificates::make();
+    let ends = |year| {
+        let key = KeyPair::generate().unwrap();
+        let mut leaf = CertificateParams::new(["localhost".to_owned()]).unwrap();
+        leaf.not_after = rcgen::date_time_ymd(year, 2, 3);
+        made.write("tls.crt", &leaf.self_signed(&key).unwrap().pem());
+        made.write("tls.key", &key.serialize_pem());
+    };
+    ends(2031);
+    let tls = Tls::load(made.files()).unwrap();
+    assert_eq!(tls.expiry().map(|end| end.as_secs()), Some(1_927_843_200));
+    ends(2061);
+    tls.reload().unwrap();
+    assert_eq!(tls.expiry().map(|end| end.as_secs()), Some(2_874_614_400));
 }

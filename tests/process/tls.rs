@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
 use reqwest::{Client, StatusCode, Version};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -36,8 +36,14 @@ impl Authority {
     }
 
     fn sign(&self) -> Identity {
+        self.sign_until(2040)
+    }
+
+    /// Signs what holds until a year begins.
+    fn sign_until(&self, year: i32) -> Identity {
         let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
+        let mut params = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
+        params.not_after = date_time_ymd(year, 1, 1);
         let certificate = params.signed_by(&key, &self.issuer).unwrap().pem();
         Identity { certificate, key: key.serialize_pem() }
     }
@@ -119,6 +125,38 @@ async fn every_listener_speaks_tls_and_nothing_else() {
     assert_eq!(classify(&service, &stranger).await, None, "it trusts another authority");
     let listening = service.start_log.iter().filter(|line| line["message"] == "listening");
     assert_eq!(listening.map(|line| line["tls"] == true).collect::<Vec<_>>(), [true; 3]);
+}
+
+async fn metrics(service: &Service, client: &Client) -> String {
+    let url = format!("https://{}/metrics", service.admin);
+    client.get(url).send().await.unwrap().text().await.unwrap()
+}
+
+#[tokio::test]
+async fn metrics_say_until_when_the_certificate_holds_and_why_handshakes_fail() {
+    let (model, authority) = (SmallModel::build(), Authority::new());
+    let files = Files(&model);
+    let mut service = files.serve(&authority.sign_until(2031), &[]);
+    let client = authority.client(None);
+    assert_eq!(classify(&service, &Authority::new().client(None)).await, None);
+    assert!(Client::new().get(service.admin_url("/ready")).send().await.is_err());
+    let text = metrics(&service, &client).await;
+    let failures = "resnet_serve_tls_handshake_failures_total";
+    for (listener, reason) in [("public", "client_alert"), ("admin", "protocol")] {
+        let series = format!(r#"{failures}{{listener="{listener}",reason="{reason}"}} "#);
+        let line = text.lines().find(|line| line.starts_with(&series)).unwrap();
+        assert!(!line.ends_with(" 0"), "{line}");
+    }
+    let ends = |listener: &str, seconds: u64| {
+        let name = "resnet_serve_tls_certificate_expiry_timestamp_seconds";
+        format!("{name}{{listener=\"{listener}\"}} {seconds}\n")
+    };
+    for listener in ["public", "admin", "grpc"] {
+        assert!(text.contains(&ends(listener, 1_924_992_000)), "{text}");
+    }
+    files.write(&authority.sign_until(2032));
+    service.wait_for("read anew");
+    assert!(metrics(&service, &client).await.contains(&ends("public", 1_956_528_000)));
 }
 
 #[tokio::test]
