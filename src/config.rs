@@ -12,15 +12,16 @@ use thiserror::Error;
 
 use self::doors::DoorFlags;
 use self::telemetry::TelemetryFlags;
-use crate::inference::provider::ProviderChoice;
 use crate::resources;
 use crate::telemetry::TelemetryConfig;
 
 mod doors;
+mod inference;
 mod origin;
 mod telemetry;
 
 pub use self::doors::Doors;
+pub use self::inference::{DeviceFlags, InferenceConfig, InferenceFlags};
 pub use self::origin::Origin;
 
 /// The share of the memory limit that bodies and pixels may take; the rest is for the network.
@@ -144,26 +145,6 @@ pub struct ServeFlags {
     pub check: bool,
 }
 
-/// The flags of every command that runs a network.
-#[derive(Args, Clone, Debug)]
-pub struct InferenceFlags {
-    /// What the network runs on
-    #[arg(long, env = "RESNET_SERVE_PROVIDER", value_name = "PROVIDER", default_value = "auto")]
-    pub provider: ProviderChoice,
-
-    /// Threads inside one session [default: the cores, shared among the sessions]
-    #[arg(long, env = "RESNET_SERVE_INTRA_THREADS", value_name = "N")]
-    pub intra_threads: Option<NonZeroUsize>,
-
-    /// ONNX Runtime's shared library [default: `ORT_DYLIB_PATH`, beside the executable, .runtime/]
-    #[arg(long, env = "RESNET_SERVE_ONNXRUNTIME", value_name = "PATH")]
-    pub onnxruntime: Option<PathBuf>,
-
-    /// Folder where `TensorRT` keeps what it compiled, for the next start on the same kind of GPU
-    #[arg(long, env = "RESNET_SERVE_TENSORRT_CACHE", value_name = "DIR")]
-    pub tensorrt_cache: Option<PathBuf>,
-}
-
 /// The configuration of `serve`, checked.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -197,29 +178,6 @@ pub struct Config {
     pub memory_budget_is_fixed: bool,
     /// How it speaks of itself.
     pub telemetry: TelemetryConfig,
-}
-
-/// How networks run; what is `None` depends on the device that is found.
-#[derive(Clone, Debug)]
-pub struct InferenceConfig {
-    /// What was asked for.
-    pub provider: ProviderChoice,
-    /// The shared library, where it was named.
-    pub onnxruntime: Option<PathBuf>,
-    /// Where compiled engines are kept.
-    pub tensorrt_cache: Option<PathBuf>,
-    /// Cores to share out.
-    pub cores: NonZeroUsize,
-    /// Sessions side by side.
-    pub sessions: Option<NonZeroUsize>,
-    /// Threads in each.
-    pub intra_threads: Option<NonZeroUsize>,
-    /// Images in a batch.
-    pub max_batch: Option<NonZeroUsize>,
-    /// How long an image may wait for others.
-    pub max_wait: Duration,
-    /// Images admitted and not yet answered.
-    pub queue_capacity: NonZeroUsize,
 }
 
 /// Flags that contradict each other, all of them.
@@ -295,27 +253,12 @@ impl ServeFlags {
             mistakes.push("--request-timeout must be above 0".to_owned());
         }
         // A folder that is missing is made.
-        if let Some(path) = self.inference.tensorrt_cache.as_ref().filter(|path| path.is_file()) {
+        if let Some(path) =
+            self.inference.device.tensorrt_cache.as_ref().filter(|path| path.is_file())
+        {
             mistakes.push(format!("--tensorrt-cache, `{}`, is not a folder", path.display()));
         }
         mistakes
-    }
-}
-
-impl From<InferenceFlags> for InferenceConfig {
-    /// For a command that classifies one image after another.
-    fn from(flags: InferenceFlags) -> Self {
-        Self {
-            provider: flags.provider,
-            onnxruntime: flags.onnxruntime,
-            tensorrt_cache: flags.tensorrt_cache,
-            cores: resources::cores(),
-            sessions: Some(NonZeroUsize::MIN),
-            intra_threads: flags.intra_threads,
-            max_batch: None,
-            max_wait: Duration::ZERO,
-            queue_capacity: NonZeroUsize::MIN.saturating_add(255),
-        }
     }
 }
 

@@ -24,7 +24,7 @@ pub(in crate::cli) struct Arguments {
 pub(in crate::cli) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let folder = model::resolve(&arguments.folder).map_err(Failure::config)?;
     let config = arguments.inference.clone().into();
-    let runtime = OnnxRuntime::load(arguments.inference.onnxruntime.as_deref());
+    let runtime = OnnxRuntime::load(arguments.inference.device.onnxruntime.as_deref());
     let runtime = runtime.map_err(Failure::config)?;
     let test = loading::measure(&runtime, &folder, &config).map_err(Failure::config)?;
     let failed = |cause| Failure::Incomplete(format!("`{}`: {cause}", folder.display()));

@@ -1,0 +1,89 @@
+//! How networks run: the flags that every command shares, and what comes of them.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+
+use crate::inference::provider::ProviderChoice;
+use crate::resources;
+
+/// The flags of every command that runs a network.
+#[derive(Args, Clone, Debug)]
+pub struct InferenceFlags {
+    /// The device.
+    #[command(flatten)]
+    pub device: DeviceFlags,
+
+    /// Threads inside one session [default: the cores, shared among the sessions]
+    #[arg(long, env = "RESNET_SERVE_INTRA_THREADS", value_name = "N")]
+    pub intra_threads: Option<NonZeroUsize>,
+}
+
+/// What networks run on, and with what.
+#[derive(Args, Clone, Debug)]
+pub struct DeviceFlags {
+    /// What the network runs on
+    #[arg(long, env = "RESNET_SERVE_PROVIDER", value_name = "PROVIDER", default_value = "auto")]
+    pub provider: ProviderChoice,
+
+    /// ONNX Runtime's shared library [default: `ORT_DYLIB_PATH`, beside the executable, .runtime/]
+    #[arg(long, env = "RESNET_SERVE_ONNXRUNTIME", value_name = "PATH")]
+    pub onnxruntime: Option<PathBuf>,
+
+    /// Folder where `TensorRT` keeps what it compiled, for the next start on the same kind of GPU
+    #[arg(long, env = "RESNET_SERVE_TENSORRT_CACHE", value_name = "DIR")]
+    pub tensorrt_cache: Option<PathBuf>,
+}
+
+/// How networks run; what is `None` depends on the device that is found.
+#[derive(Clone, Debug)]
+pub struct InferenceConfig {
+    /// What was asked for.
+    pub provider: ProviderChoice,
+    /// The shared library, where it was named.
+    pub onnxruntime: Option<PathBuf>,
+    /// Where compiled engines are kept.
+    pub tensorrt_cache: Option<PathBuf>,
+    /// Cores to share out.
+    pub cores: NonZeroUsize,
+    /// Sessions side by side.
+    pub sessions: Option<NonZeroUsize>,
+    /// Threads in each.
+    pub intra_threads: Option<NonZeroUsize>,
+    /// Images in a batch.
+    pub max_batch: Option<NonZeroUsize>,
+    /// How long an image may wait for others.
+    pub max_wait: Duration,
+    /// Images admitted and not yet answered.
+    pub queue_capacity: NonZeroUsize,
+}
+
+impl From<InferenceFlags> for InferenceConfig {
+    /// For a command that classifies one image after another.
+    fn from(flags: InferenceFlags) -> Self {
+        Self {
+            sessions: Some(NonZeroUsize::MIN),
+            intra_threads: flags.intra_threads,
+            ..flags.device.into()
+        }
+    }
+}
+
+impl From<DeviceFlags> for InferenceConfig {
+    /// What `serve` does with one model where nothing else is asked for; no image waits for others.
+    fn from(flags: DeviceFlags) -> Self {
+        Self {
+            provider: flags.provider,
+            onnxruntime: flags.onnxruntime,
+            tensorrt_cache: flags.tensorrt_cache,
+            cores: resources::cores(),
+            sessions: None,
+            intra_threads: None,
+            max_batch: None,
+            max_wait: Duration::ZERO,
+            queue_capacity: NonZeroUsize::MIN.saturating_add(255),
+        }
+    }
+}
