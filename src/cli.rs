@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use thiserror::Error;
 
+mod bench;
 mod classify;
 mod evaluate;
 mod key;
@@ -33,6 +34,11 @@ enum Command {
     Classify(classify::Arguments),
     /// Measure how often a model, or a running service, is right about labelled pictures
     Evaluate(Box<evaluate::Arguments>),
+    /// Measure what this machine makes of a model, and which flags suit it
+    ///
+    /// The network alone, without pictures and HTTP. Run it where nothing else does: whoever shares the
+    /// cores slows down sessions of many threads more than many sessions.
+    Bench(bench::Arguments),
     /// Build, fetch, inspect and list models
     #[command(subcommand)]
     Model(model::Command),
@@ -75,7 +81,9 @@ impl Cli {
     #[must_use]
     pub fn runs_networks(&self) -> bool {
         match &self.command {
-            Command::Serve(_) | Command::Classify(_) | Command::Evaluate(_) => true,
+            Command::Serve(_) | Command::Classify(_) | Command::Evaluate(_) | Command::Bench(_) => {
+                true
+            }
             Command::Model(command) => command.runs_networks(),
             Command::Key(_) | Command::Probe(_) | Command::Openapi => false,
         }
@@ -88,6 +96,7 @@ impl Cli {
             Command::Serve(arguments) => serve::run(*arguments),
             Command::Classify(arguments) => classify::run(&arguments),
             Command::Evaluate(arguments) => evaluate::run(&arguments),
+            Command::Bench(arguments) => bench::run(&arguments),
             Command::Key(command) => key::run(&command),
             Command::Model(command) => model::run(&command),
             Command::Probe(arguments) => probe::run(&arguments),

@@ -22,9 +22,11 @@ use crate::preprocess::Packing;
 use crate::selftest::SelfTestError;
 use crate::telemetry::{self, metrics::Metrics};
 
+mod bare;
 mod explainer;
 mod known;
 
+pub use bare::{BareSessions, bare};
 pub use known::measure;
 
 use known::Known;
@@ -58,7 +60,7 @@ pub struct LoadedModel {
 }
 
 /// How the work is laid out on the device.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Layout {
     /// Workers, each with a session of its own.
     pub sessions: NonZeroUsize,

@@ -30,6 +30,12 @@ pub(super) fn pictures(total: usize) -> ProgressBar {
     ProgressBar::new(total as u64).with_style(style)
 }
 
+/// A bar for measurements, with what is measured.
+pub(super) fn measurements(total: usize) -> ProgressBar {
+    let style = style("{wide_bar} {pos}/{len}  {msg}  {eta} left");
+    ProgressBar::new(total as u64).with_style(style)
+}
+
 /// The templates are constants, so that one that is wrong shows in the first run.
 fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())

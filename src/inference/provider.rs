@@ -46,6 +46,17 @@ impl ProviderChoice {
     }
 }
 
+impl From<Provider> for ProviderChoice {
+    /// That one and no other.
+    fn from(provider: Provider) -> Self {
+        match provider {
+            Provider::Cpu => Self::Cpu,
+            Provider::Cuda => Self::Cuda,
+            Provider::TensorRt => Self::TensorRt,
+        }
+    }
+}
+
 impl fmt::Display for ProviderChoice {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
