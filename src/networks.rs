@@ -25,7 +25,8 @@ pub(crate) use graph::{FEATURE_MAP, FEATURES};
 pub use last_layer::{LastLayer, LastLayerError};
 pub use name::{BlockKind, Family, Network, UnknownNetwork};
 pub use options::{
-    BuildOptions, InputType, Normalization, OptionError, ShortcutOption, Variant, WeightsType,
+    BuildOptions, InputType, Normalization, OptionError, Precision, ShortcutOption, Variant,
+    WeightsType,
 };
 pub use weights::{ImportError, Mismatch};
 

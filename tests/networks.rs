@@ -18,7 +18,7 @@ use ort::session::Session;
 use ort::value::Tensor;
 use resnet_serve::inference::runtime;
 use resnet_serve::networks::{
-    self, BuildOptions, BuildRequest, BuiltNetwork, InputType, WeightSource, WeightsType,
+    self, BuildOptions, BuildRequest, BuiltNetwork, InputType, Precision, WeightSource, WeightsType,
 };
 
 /// Of the largest logit. The goldens are computed in float64, so this is all of float32's rounding.
@@ -80,19 +80,24 @@ fn assert_close(found: &[f32], expected: &[f32], tolerance: f32) {
 }
 
 fn check(name: &str) {
+    check_in(Precision::Float32, name);
+}
+
+fn check_in(precision: Precision, name: &str) {
     let golden = Golden::read(name);
     let folder = tempfile::tempdir().unwrap();
     let weights = folder.path().join("weights.safetensors");
     formula::write_weights(&weights, &golden.tensors);
     let request = BuildRequest {
         network: golden.network,
-        options: golden.options.clone(),
+        options: BuildOptions { precision, ..golden.options.clone() },
         weights: WeightSource::Safetensors(weights),
     };
     let built = networks::build(&request).unwrap();
     let pictures = Pictures::of_size(golden.size, golden.logits.len());
     let outputs = run(&built, golden.options.input_type, &pictures);
-    let float16 = golden.options.weights_type == WeightsType::Float16;
+    let float16 =
+        golden.options.weights_type == WeightsType::Float16 || precision == Precision::Float16;
     let tolerance = if float16 { FLOAT16_TOLERANCE } else { TOLERANCE };
     assert_close(&outputs[0], &golden.logits.concat(), tolerance);
     if let Some(features) = &golden.features {
@@ -123,6 +128,13 @@ fn every_shortcut_option_answers_as_pytorch_does() {
 fn plain_networks_have_no_shortcuts() {
     check("plain");
     check("cifar-plain");
+}
+
+#[test]
+fn half_precision_answers_as_pytorch_does_but_for_its_rounding() {
+    for name in ["resnet18", "cifar-a", "plain", "cifar-uint8"] {
+        check_in(Precision::Float16, name);
+    }
 }
 
 #[test]

@@ -8,7 +8,7 @@ use thiserror::Error;
 
 use super::description::{Description, Layer};
 use super::onnx::{DataType, GraphProto, NodeProto, TensorProto, ValueInfoProto};
-use super::options::{Checked, WeightsType};
+use super::options::{Checked, Precision, WeightsType};
 use super::weights::Weights;
 
 /// The graph's input.
@@ -49,6 +49,7 @@ pub(crate) fn make_graph(
         nodes: Vec::new(),
         constants: Vec::new(),
         weights_type: options.weights_type,
+        precision: options.precision,
         weights,
     };
     let [height, width] = options.seen();
@@ -57,13 +58,13 @@ pub(crate) fn make_graph(
     let mut value = graph.enter(options);
     for layer in &description.layers {
         if let Some((name, dims)) = exposed(layer, &shape) {
-            graph.rename(&mut value, name);
+            graph.expose(&mut value, name, options.features);
             outputs.insert(0, float(name, &dims));
         }
         value = graph.layer(layer, &value, shape)?;
         shape = layer.output_shape(shape);
     }
-    graph.rename(&mut value, LOGITS);
+    graph.expose(&mut value, LOGITS, true);
     outputs.truncate(if options.features { 2 } else { 0 });
     outputs.insert(0, float(LOGITS, &[options.classes]));
     Ok(GraphProto {
@@ -93,6 +94,7 @@ struct Graph<'a> {
     nodes: Vec<NodeProto>,
     constants: Vec<TensorProto>,
     weights_type: WeightsType,
+    precision: Precision,
     weights: &'a dyn Weights,
 }
 
@@ -102,6 +104,23 @@ impl Graph<'_> {
         let output = node.name.clone();
         self.nodes.push(node);
         output
+    }
+
+    /// Lets the value that was made last be known under a name, as float32 where it `is_output`.
+    fn expose(&mut self, value: &mut String, name: &str, is_output: bool) {
+        match self.precision {
+            Precision::Float32 => self.rename(value, name),
+            Precision::Float16 if is_output => {
+                self.cast(value, name, DataType::Float);
+            }
+            Precision::Float16 => (),
+        }
+    }
+
+    /// Adds a Cast of a value; its name.
+    fn cast(&mut self, value: &str, name: &str, to: DataType) -> String {
+        let to = i64::from(i32::from(to));
+        self.push(NodeProto::new("Cast", name, [value]).int("to", to))
     }
 
     /// Gives the value that was made last another name.

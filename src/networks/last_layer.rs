@@ -57,7 +57,11 @@ impl LastLayer {
         Self::find(&model.graph.unwrap_or_default(), map, scores)
     }
 
-    fn find(graph: &GraphProto, map: &str, scores: &str) -> Result<Self, LastLayerError> {
+    pub(super) fn find(
+        graph: &GraphProto,
+        map: &str,
+        scores: &str,
+    ) -> Result<Self, LastLayerError> {
         let layer =
             layer(graph, scores).ok_or_else(|| LastLayerError::NoLayer(scores.to_owned()))?;
         let weights = weights(graph, layer).ok_or(LastLayerError::Weights)?;
@@ -115,7 +119,7 @@ fn layer<'a>(graph: &'a GraphProto, scores: &str) -> Option<&'a NodeProto> {
             let mut sums = node.input.iter().filter(|name| constant(graph, name).is_none());
             sums.next().and_then(|sum| layer(graph, sum))
         }
-        "Identity" => layer(graph, node.input_at(0)?),
+        "Identity" | "Cast" => layer(graph, node.input_at(0)?),
         _ => None,
     }
 }
@@ -142,11 +146,20 @@ fn is_mean_of(graph: &GraphProto, value: &str, map: &str) -> bool {
     let Some(node) = producer(graph, value) else { return false };
     let Some(input) = node.input_at(0) else { return false };
     match node.op_type.as_str() {
-        "GlobalAveragePool" => input == map,
-        "ReduceMean" => input == map && node.ints_of("axes").is_some_and(spans_a_picture),
+        "GlobalAveragePool" => is_map(graph, input, map),
+        "ReduceMean" => {
+            is_map(graph, input, map) && node.ints_of("axes").is_some_and(spans_a_picture)
+        }
         operator if RESHAPING.contains(&operator) => is_mean_of(graph, input, map),
         _ => false,
     }
+}
+
+/// Whether a value is the map, or what the map is in another precision.
+fn is_map(graph: &GraphProto, value: &str, map: &str) -> bool {
+    let is_cast = |node: &&NodeProto| node.op_type == "Cast";
+    value == map
+        || producer(graph, map).filter(is_cast).and_then(|node| node.input_at(0)) == Some(value)
 }
 
 fn spans_a_picture(axes: &[i64]) -> bool {

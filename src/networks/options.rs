@@ -23,8 +23,10 @@ pub struct BuildOptions {
     pub shortcut: Option<ShortcutOption>,
     /// What the graph takes.
     pub input_type: InputType,
-    /// How weights are stored; they are computed with as float32 either way.
+    /// How the weights of a network that computes in float32 are stored.
     pub weights_type: WeightsType,
+    /// What the layers compute in.
+    pub precision: Precision,
     /// Whether `feature_map` (before the global average pooling) and `features` (after it) are outputs.
     pub features: bool,
 }
@@ -76,6 +78,17 @@ pub enum WeightsType {
     #[default]
     Float32,
     /// Half the bytes, each tensor followed by a Cast; biases stay float32.
+    Float16,
+}
+
+/// What the layers compute in; what the graph takes and gives stays as it is.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Precision {
+    /// Single precision.
+    #[default]
+    Float32,
+    /// Half precision from the first layer to the last, weights and biases included: what the matrix
+    /// units of a GPU are made for. On a CPU it is slower.
     Float16,
 }
 
@@ -133,6 +146,7 @@ pub(crate) struct Checked {
     pub(crate) shortcut: ShortcutOption,
     pub(crate) input_type: InputType,
     pub(crate) weights_type: WeightsType,
+    pub(crate) precision: Precision,
     pub(crate) features: bool,
 }
 
@@ -155,6 +169,7 @@ impl BuildOptions {
             shortcut: self.shortcut.unwrap_or(default_shortcut(network)),
             input_type: self.input_type,
             weights_type: self.weights_type,
+            precision: self.precision,
             features: self.features,
         };
         checked.fits(network)?;

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use resnet_serve::networks::{
-    BlockKind, BuildOptions, Family, InputType, Network, Normalization, ShortcutOption, Variant,
-    WeightsType,
+    BlockKind, BuildOptions, Family, InputType, Network, Normalization, Precision, ShortcutOption,
+    Variant, WeightsType,
 };
 use serde_json::Value;
 
@@ -74,6 +74,7 @@ fn options(json: &Value) -> BuildOptions {
         } else {
             WeightsType::Float32
         },
+        precision: Precision::Float32,
         features: !json["features"].is_null(),
     }
 }

@@ -10,8 +10,8 @@ use crate::cli::Failure;
 use crate::model::digest;
 use crate::model::template::{self, Template};
 use crate::networks::{
-    self, BuildOptions, BuildRequest, BuiltNetwork, InputType, Network, ShortcutOption, Variant,
-    WeightSource, WeightsType,
+    self, BuildOptions, BuildRequest, BuiltNetwork, InputType, Network, Precision, ShortcutOption,
+    Variant, WeightSource, WeightsType,
 };
 
 /// What `model build` takes.
@@ -56,9 +56,13 @@ pub(in crate::cli) struct Arguments {
     #[arg(long, default_value = "float32")]
     input_type: InputTypeName,
 
-    /// How weights are stored; float16 halves the file
+    /// How weights are stored that are computed with in float32; float16 halves the file
     #[arg(long, default_value = "float32")]
     weights_type: WeightsTypeName,
+
+    /// What the layers compute in; fp16 is for GPUs, halves the file and takes and answers as fp32 does
+    #[arg(long, default_value = "fp32")]
+    precision: PrecisionName,
 
     /// Also answer with `features` and `feature_map`
     #[arg(long)]
@@ -98,6 +102,12 @@ enum InputTypeName {
 enum WeightsTypeName {
     Float32,
     Float16,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum PrecisionName {
+    Fp32,
+    Fp16,
 }
 
 pub(in crate::cli) fn run(arguments: &Arguments) -> Result<(), Failure> {
@@ -149,6 +159,10 @@ impl Arguments {
             weights_type: match self.weights_type {
                 WeightsTypeName::Float32 => WeightsType::Float32,
                 WeightsTypeName::Float16 => WeightsType::Float16,
+            },
+            precision: match self.precision {
+                PrecisionName::Fp32 => Precision::Float32,
+                PrecisionName::Fp16 => Precision::Float16,
             },
             features: self.features,
         }

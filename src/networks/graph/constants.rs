@@ -3,12 +3,13 @@
 use half::f16;
 
 use super::{Graph, WeightError};
-use crate::networks::onnx::{DataType, NodeProto, TensorProto};
-use crate::networks::options::WeightsType;
+use crate::networks::onnx::{DataType, TensorProto};
+use crate::networks::options::{Precision, WeightsType};
 use crate::networks::weights::Affine;
 
 impl Graph<'_> {
-    /// Adds a layer's weight and bias; the names under which float32 values can be read.
+    /// Adds a layer's weight and bias; the names under which they can be read in the precision that
+    /// the layers compute in.
     pub(super) fn affine(
         &mut self,
         layer: &str,
@@ -20,25 +21,27 @@ impl Graph<'_> {
             let layer = layer.to_owned();
             return Err(WeightError::NotFinite { layer });
         }
-        let weight = format!("{layer}.weight");
+        let [weight, bias] = ["weight", "bias"].map(|kind| format!("{layer}.{kind}"));
+        let length = [affine.bias.len()];
+        if self.precision == Precision::Float16 {
+            let weight = self.halves(&weight, dims, &halves(layer, &affine.weight)?);
+            return Ok([weight, self.halves(&bias, &length, &halves(layer, &affine.bias)?)]);
+        }
         let weight = match self.weights_type {
             WeightsType::Float32 => self.numbers(&weight, dims, &affine.weight),
             WeightsType::Float16 => {
-                let halves = halves(layer, &affine.weight)?;
-                self.cast(TensorProto::float16(&weight, dims, &halves))
+                let stored = self.halves(&weight, dims, &halves(layer, &affine.weight)?);
+                // Which runtimes fold when they load the graph.
+                self.cast(&stored, &format!("{stored}.float32"), DataType::Float)
             }
         };
-        let bias = self.numbers(&format!("{layer}.bias"), &[affine.bias.len()], &affine.bias);
-        Ok([weight, bias])
+        Ok([weight, self.numbers(&bias, &length, &affine.bias)])
     }
 
-    /// Adds a constant and a Cast of it to float32, which runtimes fold when they load the graph.
-    fn cast(&mut self, constant: TensorProto) -> String {
-        let name = format!("{}.float32", constant.name);
-        let float = i64::from(i32::from(DataType::Float));
-        let node = NodeProto::new("Cast", &name, [&constant.name]).int("to", float);
-        self.constants.push(constant);
-        self.push(node)
+    /// Adds numbers in half precision; their name.
+    fn halves(&mut self, name: &str, dims: &[usize], values: &[f16]) -> String {
+        self.constants.push(TensorProto::float16(name, dims, values));
+        name.to_owned()
     }
 }
 

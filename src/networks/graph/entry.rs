@@ -3,7 +3,7 @@
 use super::{Graph, INPUT};
 use crate::networks::onnx::make::to_i64;
 use crate::networks::onnx::{DataType, NodeProto, ValueInfoProto};
-use crate::networks::options::{Checked, InputType, Normalization};
+use crate::networks::options::{Checked, InputType, Normalization, Precision};
 
 /// What the graph takes, by name, type and shape.
 pub(super) fn declaration(options: &Checked) -> ValueInfoProto {
@@ -15,7 +15,7 @@ pub(super) fn declaration(options: &Checked) -> ValueInfoProto {
 }
 
 impl Graph<'_> {
-    /// The value that the first layer takes: `[n, 3, h, w]`, float32.
+    /// The value that the first layer takes: `[n, 3, h, w]`, in the precision that it computes in.
     pub(super) fn enter(&mut self, options: &Checked) -> String {
         let mut value = INPUT.to_owned();
         if let InputType::Uint8(normalization) = &options.input_type {
@@ -24,7 +24,10 @@ impl Graph<'_> {
         if options.upscale > 1 {
             value = self.upscale(&value, options.upscale);
         }
-        value
+        match options.precision {
+            Precision::Float32 => value,
+            Precision::Float16 => self.cast(&value, "input.float16", DataType::Float16),
+        }
     }
 
     /// `(byte / 255 - mean) / std` as one multiplication and one addition.
@@ -41,9 +44,7 @@ impl Graph<'_> {
         let planes = self.push(
             NodeProto::new("Transpose", "normalize.planes", [value]).ints("perm", &[0, 3, 1, 2]),
         );
-        let float = i64::from(i32::from(DataType::Float));
-        let numbers =
-            self.push(NodeProto::new("Cast", "normalize.numbers", [&planes]).int("to", float));
+        let numbers = self.cast(&planes, "normalize.numbers", DataType::Float);
         let scaled = self.push(NodeProto::new("Mul", "normalize.scaled", [&numbers, &scale]));
         self.push(NodeProto::new("Add", "normalize.shifted", [&scaled, &shift]))
     }

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::networks::description::{Convolution, FullyConnected, describe};
+use crate::networks::last_layer::LastLayer;
 use crate::networks::name::{Family, Network};
 use crate::networks::options::{BuildOptions, InputType, Normalization, ShortcutOption};
 use crate::networks::weights::Affine;
@@ -100,6 +101,21 @@ fn float16_weights_are_cast_and_biases_are_not() {
     assert_eq!(constant("conv1.weight").unwrap().data_type(), DataType::Float16);
     assert_eq!(constant("conv1.weight").unwrap().raw_data.len(), 864);
     assert_eq!(constant("conv1.bias").unwrap().data_type(), DataType::Float);
+}
+
+#[test]
+fn half_precision_goes_from_the_first_layer_to_the_last() {
+    let half = BuildOptions { precision: Precision::Float16, ..BuildOptions::default() };
+    let without_features = graph(&half, 0.5).unwrap();
+    let operators = operators(&without_features);
+    assert_eq!([operators[0], operators[operators.len() - 1]], ["Cast"; 2]);
+    assert_eq!(operators.iter().filter(|&&operator| operator == "Cast").count(), 2);
+    let in_halves = |tensor: &&TensorProto| tensor.data_type() == DataType::Float16;
+    assert_eq!(without_features.initializer.iter().filter(in_halves).count(), 16);
+    let with_features = graph(&BuildOptions { features: true, ..half }, 0.5).unwrap();
+    assert_eq!(output_names(&with_features), ["logits", "features", "feature_map"]);
+    assert_eq!(with_features.output[1], float(FEATURES, &[64]), "as in single precision");
+    assert_eq!(LastLayer::find(&with_features, FEATURE_MAP, LOGITS).unwrap().channels(), 64);
 }
 
 #[test]
