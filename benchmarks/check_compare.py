@@ -3,7 +3,9 @@
 import base64
 import json
 import sys
+import tempfile
 import unittest
+from collections import Counter
 from email.parser import BytesParser
 from pathlib import Path
 from xml.etree import ElementTree
@@ -11,7 +13,7 @@ from xml.etree import ElementTree
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "scripts")]
 
-from compare import plot, report, tensors  # noqa: E402
+from compare import callgrind, groups, instructions, plot, report, tensors  # noqa: E402
 from compare.cases import CASES  # noqa: E402
 from compare.sections import SECTIONS  # noqa: E402
 from compare.targets import TARGETS, front_end  # noqa: E402
@@ -68,6 +70,54 @@ class Figures(unittest.TestCase):
             shown = [element.text for element in ElementTree.fromstring(text).iter() if element.text]
             self.assertIn("<b>", shown)
             self.assertIn("one & two", shown)
+
+
+# As callgrind writes it: names once, jumps between files of one function, and what is called after `calls=`.
+CALLGRIND = """version: 1
+positions: line
+events: Ir
+fl=(1) main.rs
+ob=(1) /bin/served
+fn=(1) hyper::proto::poll
+16 400
++2 100
+cob=(2) /lib/libc.so.6
+cfi=(2) malloc.c
+cfn=(2) malloc
+calls=3 50
+17 6000
+fi=(3) inlined.rs
+* 7
+
+fn=(3) serde_json::ser::format
+12 30
+cfn=(1)
+calls=1 16
+* 6500
+ob=(2)
+fl=(2)
+fn=(2)
+50 6000
+"""
+
+
+class Instructions(unittest.TestCase):
+    def test_a_function_has_its_own_instructions_and_not_those_of_what_it_calls(self) -> None:
+        with tempfile.NamedTemporaryFile("w+") as file:
+            file.write(CALLGRIND)
+            file.flush()
+            found = callgrind.costs(Path(file.name))
+        self.assertEqual(found, {("/bin/served", "hyper::proto::poll"): 507, ("/bin/served", "serde_json::ser::format"): 30,
+                                 ("/lib/libc.so.6", "malloc"): 6000})
+
+    def test_every_instruction_is_in_one_group(self) -> None:
+        functions = {("/bin/served", "hyper::proto::poll"): 4_000_000, ("/lib/libc.so.6", "malloc"): 2_000_000,
+                     ("/lib/libc.so.6", "__memcpy_avx_unaligned_erms"): 1_000_000, ("/bin/served", "unheard_of"): 3_000_000}
+        rows = instructions.rows(Counter(functions), requests=2)
+        millions = {name: found[0]["millions"] for name, found in rows.items()}
+        self.assertEqual(millions, {instructions.ALL: 5, "HTTP": 2, groups.REST: 1.5, "allocating memory": 1,
+                                    "copying and filling memory": 0.5})
+        self.assertEqual(rows["HTTP"][0]["percent"], 40)
 
 
 class Pages(unittest.TestCase):

@@ -12,6 +12,7 @@ from peers.servers import BINARY, get, resnet_serve
 
 from compare import tensors
 from compare.bench import OURS, THIS_SERVER, Bench, Contestant
+from compare.instructions import instructions
 from compare.load import Load, drive, measure
 from compare.telemetry import telemetry
 from compare.trials import Rows, by_turns
@@ -154,4 +155,5 @@ def serving(bench: Bench, contestant: Contestant, model: Path, pictures: list[Pa
 CASES: dict[str, Callable[[Bench], Iterator[Rows]]] = {
     "front-end": front_end, "resnet50": resnet50, "idle": idle, "default": default_model, "tensors": raw_tensors,
     "large": large_photos, "clients": many_clients, "start": start, "papers": papers, "telemetry": telemetry,
+    "instructions": instructions,
 }

@@ -21,7 +21,7 @@ def write(cases: dict[str, Rows], bench: Bench) -> None:
     if known.get("machine") != machine():
         known = {"machine": machine(), "cases": {}, "agreed": {}, "left_out": {}}
     for name, rows in cases.items():
-        known["cases"][name] = {"conditions": conditions(bench, rows), "rows": rows}
+        known["cases"][name] = {"conditions": conditions(bench, name, rows), "rows": rows}
     known["agreed"] |= bench.agreed
     known["left_out"] = {name: why for name, why in (known["left_out"] | bench.left_out).items() if name not in bench.agreed}
     known = rounded(known)
@@ -50,12 +50,13 @@ def rounded(value: object) -> object:
     return [rounded(inner) for inner in value] if isinstance(value, list) else value
 
 
-def conditions(bench: Bench, rows: Rows) -> str:
+def conditions(bench: Bench, name: str, rows: Rows) -> str:
     options = bench.options
     rounds = len(next(iter(rows.values())))
     kind = "photographs" if options.photos else "synthetic pictures"
-    return (f"{len(bench.photos)} {kind}, {rounds} rounds of {options.seconds} s, {options.clients} clients where "
-            f"nothing else is said, at commit {bench.commit}")
+    how = SECTIONS[name].conditions or (f"{rounds} rounds of {options.seconds} s, {options.clients} clients where nothing else "
+                                        "is said")
+    return f"{len(bench.photos)} {kind}, {how}, at commit {bench.commit}"
 
 
 def preamble(known: dict) -> str:

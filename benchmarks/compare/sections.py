@@ -30,6 +30,8 @@ class Section:
     text: str
     columns: list[Column]
     draw: Callable[[Rows], str] | None = None
+    # How it is measured, where that is not by rounds of load.
+    conditions: str = ""
 
 
 def rate_bars(heading: str) -> Callable[[Rows], str]:
@@ -80,4 +82,10 @@ SECTIONS = {
     "telemetry": Section(
         "What it costs to be watched", "The network of (a). On: a line of log for each request as JSON, every request traced and "
         "its spans sent by OTLP over HTTP to a receiver on the same cores, metrics scraped every second.", LOAD),
+    "instructions": Section(
+        "Instructions for a request", "Of (a), counted by callgrind, which executes the program on a processor of its own making: "
+        "not a time, but the same on every run. One client sends every picture once, in another run twice; shown is the difference, "
+        "so that the start is in neither. What the kernel does is not counted.",
+        [Column("million instructions", "millions", 3), Column("%", "percent", 1)],
+        conditions="each through callgrind once"),
 }

@@ -1,0 +1,25 @@
+"""Which part of the work a function belongs to, by its name and the file that it is in."""
+
+import re
+
+REST = "everything else"
+
+# The first that fits, as in `/usr/lib/libc.so.6:malloc`.
+GROUPS = {
+    "the network (ONNX Runtime)": r"libonnxruntime",
+    "copying and filling memory": r"libc[.-].*:_*(mem(cpy|move|set|cmp|chr)|str)",
+    "allocating memory": r"libc[.-].*:_*(int_)?(malloc|free|realloc|calloc|memalign|sysmalloc|unlink_chunk|tcache)|:__rust_",
+    "decoding": r"libjpeg_turbo_rs|png|zune|preprocess::decode",
+    "resizing": r"fast_image_resize|preprocess::resize",
+    "header, orientation, packing": r"resnet_serve::preprocess|preprocess::pack|pack_and_run",
+    "ranking": r"resnet_serve::ranking|libm[.-]|expf",
+    "JSON": r"serde|itoa|ryu|zmij",
+    "queue and batches": r"resnet_serve::batching",
+    "log, metrics, traces": r"tracing|prometheus|resnet_serve::telemetry|resnet_serve::api::observe|opentelemetry",
+    "HTTP": r"hyper|axum|httparse|http::|http_body|tower|h2::|multer|matchit|resnet_serve::api",
+    "asynchronous tasks, threads": r"tokio|futures|libc[.-].*:.*(pthread|futex|epoll|syscall|lll_)|parking_lot|mio::|eventfd",
+}
+
+
+def group(function: str) -> str:
+    return next((name for name, pattern in GROUPS.items() if re.search(pattern, function)), REST)
