@@ -11,6 +11,7 @@ from peers.peers import CORES, form
 from peers.servers import BINARY, get, resnet_serve
 
 from compare import tensors
+from compare.allocators import allocators
 from compare.bench import OURS, THIS_SERVER, Bench, Contestant
 from compare.instructions import instructions
 from compare.load import Load, drive, measure
@@ -155,5 +156,5 @@ def serving(bench: Bench, contestant: Contestant, model: Path, pictures: list[Pa
 CASES: dict[str, Callable[[Bench], Iterator[Rows]]] = {
     "front-end": front_end, "resnet50": resnet50, "idle": idle, "default": default_model, "tensors": raw_tensors,
     "large": large_photos, "clients": many_clients, "start": start, "papers": papers, "telemetry": telemetry,
-    "instructions": instructions,
+    "instructions": instructions, "allocators": allocators,
 }

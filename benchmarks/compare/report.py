@@ -39,7 +39,7 @@ def draw(known: dict) -> None:
 def page(known: dict) -> str:
     found = {name: known["cases"][name] for name in SECTIONS if name in known["cases"]}
     sections = [section(name, case) for name, case in found.items()]
-    return "\n".join([preamble(known), targets(found), *sections, peers(known)])
+    return "\n".join([preamble(known), targets(found), *sections, ON_A_GPU, peers(known)])
 
 
 def rounded(value: object) -> object:
@@ -66,7 +66,8 @@ Written by `make bench` on {known["machine"]}.
 
 Client and servers share the cores. By turns: in each round every server is started anew, warmed up and measured. Figures are
 medians of the rounds, ± half of the distance from the least to the greatest. CPU is the time of all of a server's processes;
-memory is theirs in the middle of a measurement, and counts pages that they share once.
+memory is theirs in the middle of a measurement, and counts pages that they share once. [TRIED.md](TRIED.md) says what was tried
+for speed, kept and dropped.
 """
 
 
@@ -119,6 +120,21 @@ def peers(known: dict) -> str:
     lines += ["", *[f"{name} is left out: {why}." for name, why in known["left_out"].items()], TORCHSERVE, ""]
     return "\n".join(lines)
 
+
+ON_A_GPU = """## On a GPU
+
+Not measured: this machine has none, and no figure stands here that was not seen. On one that has,
+
+```sh
+make build && make runtime FLAVOR=gpu
+target/release/resnet-serve model build resnet50 --precision fp16 --input-type uint8 -o models/half
+# The network alone, by sessions and images in a batch
+target/release/resnet-serve bench --provider cuda --model models/half
+target/release/resnet-serve serve --provider cuda --model models/half &
+# JPEG in, labels out; the largest batch that the first table recommends goes to `--max-batch`
+cargo run --release --example load -- http://127.0.0.1:8080/classify --photos DIR --clients 256 --duration 30
+```
+"""
 
 TORCHSERVE = ("TorchServe is left out: it is no longer maintained, and its workers need PyTorch, gigabytes that an ONNX file "
               "does not.")

@@ -88,4 +88,6 @@ SECTIONS = {
         "so that the start is in neither. What the kernel does is not counted.",
         [Column("million instructions", "millions", 3), Column("%", "percent", 1)],
         conditions="each through callgrind once"),
+    "allocators": Section(
+        "Other allocators", "In the C library's place by `LD_PRELOAD`: the network of (a), and ResNet-50.", LOAD),
 }
