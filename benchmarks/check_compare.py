@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "scripts")]
 
-from compare import callgrind, groups, instructions, plot, report, tensors  # noqa: E402
+from compare import callgrind, groups, instructions, plot, profile, report, tensors  # noqa: E402
 from compare.cases import CASES  # noqa: E402
 from compare.sections import SECTIONS  # noqa: E402
 from compare.targets import TARGETS, front_end  # noqa: E402
@@ -118,6 +118,25 @@ class Instructions(unittest.TestCase):
         self.assertEqual(millions, {instructions.ALL: 5, "HTTP": 2, groups.REST: 1.5, "allocating memory": 1,
                                     "copying and filling memory": 0.5})
         self.assertEqual(rows["HTTP"][0]["percent"], 40)
+
+
+class Profile(unittest.TestCase):
+    def test_what_others_libraries_do_counts_for_whom_they_do_it(self) -> None:
+        frames = ["std::sys::thread::start", "resnet_serve::preprocess::transform::Transform::apply",
+                  "libjpeg_turbo_rs::decode::row", "__memmove_avx_unaligned_erms"]
+        self.assertEqual(groups.of_stack(frames), "decoding")
+        self.assertEqual(groups.of_stack(frames[:2]), "header, orientation, packing")
+        self.assertEqual(groups.of_stack(frames[:1]), groups.REST)
+
+    def test_what_the_kernel_does_is_told_apart(self) -> None:
+        frames = ["hyper::proto::poll", "write", "tcp_sendmsg_[k]", "copy_from_user_[k]"]
+        self.assertEqual(groups.of_stack(frames), "kernel: network")
+        self.assertEqual(groups.of_stack(["malloc", "asm_exc_page_fault_[k]"]), "kernel: memory")
+        self.assertEqual(groups.of_stack(["read", "vfs_read_[k]"]), "kernel: the rest")
+
+    def test_shares_are_of_all_samples(self) -> None:
+        shares = profile.shares("worker;hyper::poll 30\nworker;serde_json::to_vec 10\nmain;main 60\n")
+        self.assertEqual(shares, {"HTTP": 30, "JSON": 10, groups.REST: 60})
 
 
 class Pages(unittest.TestCase):

@@ -15,6 +15,7 @@ from compare.allocators import allocators
 from compare.bench import OURS, THIS_SERVER, Bench, Contestant
 from compare.instructions import instructions
 from compare.load import Load, drive, measure
+from compare.profile import profile
 from compare.telemetry import telemetry
 from compare.trials import Rows, by_turns
 
@@ -156,5 +157,5 @@ def serving(bench: Bench, contestant: Contestant, model: Path, pictures: list[Pa
 CASES: dict[str, Callable[[Bench], Iterator[Rows]]] = {
     "front-end": front_end, "resnet50": resnet50, "idle": idle, "default": default_model, "tensors": raw_tensors,
     "large": large_photos, "clients": many_clients, "start": start, "papers": papers, "telemetry": telemetry,
-    "instructions": instructions, "allocators": allocators,
+    "instructions": instructions, "profile": profile, "allocators": allocators,
 }

@@ -20,6 +20,22 @@ GROUPS = {
     "asynchronous tasks, threads": r"tokio|futures|libc[.-].*:.*(pthread|futex|epoll|syscall|lll_)|parking_lot|mio::|eventfd",
 }
 
+KERNEL = {
+    "kernel: network": r"tcp|sock|inet|skb|loopback|net_rx|ip_",
+    "kernel: memory": r"page_fault|mmap|munmap|madvise|folio|brk",
+    "kernel: waiting and waking": r"futex|sched|epoll|eventfd|nanosleep|idle",
+}
+
 
 def group(function: str) -> str:
     return next((name for name, pattern in GROUPS.items() if re.search(pattern, function)), REST)
+
+
+def of_stack(frames: list[str]) -> str:
+    """By the innermost function that is known, so that what the libraries of others do counts for who calls them."""
+    kernel = [frame for frame in frames if frame.endswith("_[k]")]
+    if kernel:
+        found = (name for name, pattern in KERNEL.items() if any(re.search(pattern, frame) for frame in kernel))
+        return next(found, "kernel: the rest")
+    found = (group(frame) for frame in reversed(frames))
+    return next((name for name in found if name != REST), REST)

@@ -88,6 +88,11 @@ SECTIONS = {
         "so that the start is in neither. What the kernel does is not counted.",
         [Column("million instructions", "millions", 3), Column("%", "percent", 1)],
         conditions="each through callgrind once"),
+    "profile": Section(
+        "Where the time goes", "Under load, sampled by perf: [the flame graph of (a)](compare/profile-front-end.svg), and "
+        "[that of (b)](compare/profile-resnet50.svg). The table has a sample where the innermost function that is known by name "
+        "belongs.",
+        [Column("% of (a)", "front-end", 1), Column("% of (b)", "resnet50", 1)]),
     "allocators": Section(
         "Other allocators", "In the C library's place by `LD_PRELOAD`: the network of (a), and ResNet-50.", LOAD),
 }
