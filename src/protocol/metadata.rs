@@ -90,7 +90,9 @@ impl ModelMetadata {
         let image = TensorMetadata {
             name: IMAGE.to_owned(),
             datatype: DataType::Bytes.name(),
-            shape: vec![ANY],
+            // As in the configuration: `perf_analyzer` takes an input without a dimension behind the
+            // one that counts for none at all.
+            shape: vec![ANY, 1],
         };
         let size = |size| i64::try_from(size).unwrap_or(i64::MAX);
         let output = |(name, quantity): (&str, _)| TensorMetadata {

@@ -63,7 +63,7 @@ async fn the_server_and_its_models_say_what_they_say_over_http() {
     let inputs: Vec<_> = metadata.inputs.iter().map(|one| (&one.datatype, &one.shape)).collect();
     assert_eq!(
         inputs,
-        [(&"UINT8".to_owned(), &vec![-1, 4, 4, 3]), (&"BYTES".to_owned(), &vec![-1])]
+        [(&"UINT8".to_owned(), &vec![-1, 4, 4, 3]), (&"BYTES".to_owned(), &vec![-1, 1])]
     );
     let path = "/inference.GRPCInferenceService/ModelConfig";
     let config = ModelConfigRequest { name, version: String::new() };

@@ -35,6 +35,7 @@ async fn the_type_and_layout_of_the_input_are_the_networks_own() {
         let metadata = get(&service, "/v2/models/colors").await.json();
         assert_eq!(metadata["inputs"][0]["datatype"], datatype);
         assert_eq!(metadata["inputs"][0]["shape"], json!([-1, 3, 4, 4]));
+        assert_eq!(metadata["inputs"][1]["shape"], json!([-1, 1]));
         let config = get(&service, "/v2/models/colors/config").await.json();
         assert_eq!(config["input"][0]["data_type"], data_type);
         assert_eq!(config["input"][0]["format"], "FORMAT_NCHW");
