@@ -8,7 +8,7 @@ ARGS ?=
 # With the examples, because their dependencies are the tests': nothing is compiled twice with other features.
 DEBUG_BUILD := cargo build --locked --bins --examples
 
-.PHONY: help serve test test-clients test-web test-api test-monitoring lint build runtime image test-image test-limits test-k8s test-rollout capacity overload bench fuzz clean tools
+.PHONY: help serve test test-clients test-web test-api test-monitoring lint build runtime image test-image test-limits test-k8s test-rollout capacity overload bench bench-micro fuzz clean tools
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -81,6 +81,9 @@ overload: ## goodput and refusals at up to 5 times the capacity, beside LitServe
 
 bench: ## beside what people would choose instead (PHOTOS=DIR, CASES="front-end resnet50", ROUNDS=5)
 	@python3 benchmarks/compare.py $(CASES) $(if $(PHOTOS),--photos $(PHOTOS)) $(if $(ROUNDS),--rounds $(ROUNDS))
+
+bench-micro: tools ## what each stage takes of a core, without a server (PHOTOS=DIR, ARGS="decode")
+	@PHOTOS=$(if $(PHOTOS),$(abspath $(PHOTOS))) cargo bench --locked --bench stages -- $(ARGS)
 
 fuzz: tools ## feed the program with broken input on a stable toolchain (TARGET=upload RUNS=1000000; ARGS="-- -jobs=2")
 	@python3 scripts/fuzz.py $(or $(TARGET),upload) --runs $(or $(RUNS),1000000) $(ARGS)
