@@ -60,6 +60,7 @@ fn pictures() -> Vec<(&'static str, Vec<u8>)> {
         ("gray png", encoded(&gray, ImageFormat::Png)),
         ("webp", encoded(&rgb, ImageFormat::WebP)),
         ("webp with alpha", encoded(&rgba, ImageFormat::WebP)),
+        ("webp of many codes", webp_of_many_codes(2000)),
         ("gif", encoded(&rgba, ImageFormat::Gif)),
         ("bmp", encoded(&rgb, ImageFormat::Bmp)),
         ("tiff", encoded(&rgb, ImageFormat::Tiff)),
@@ -71,6 +72,31 @@ fn pictures() -> Vec<(&'static str, Vec<u8>)> {
         ("cmyk jpeg", jpeg(PixelFormat::Cmyk, Subsampling::S444, false)),
         ("gray jpeg", jpeg(PixelFormat::Grayscale, Subsampling::S444, false)),
     ]
+}
+
+/// A lossless pixel in the last of so many groups of codes, each of a few bytes and with a large table.
+fn webp_of_many_codes(groups: u32) -> Vec<u8> {
+    let name = |symbol| [(1, 1), (0, 1), (1, 1), (symbol, 8)];
+    // In stored order 17, 18, 0, 1, …, 10: the lengths 1 to 6 have a code of 3 bits, 7 to 10 one of 4.
+    let stored = [0, 0, 0, 3, 3, 3, 3, 3, 0, 3, 4, 4, 4, 4].map(|length| (length, 3));
+    // Of 11 symbols each has a longer code than the one before, but for the last.
+    let lengths = [0, 4, 2, 6, 1, 5, 3, 11, 7, 15, 15];
+    let lengths = (0..).zip(lengths).map(|(index, code)| (code, if index < 6 { 3 } else { 4 }));
+    let code = [&[(0, 1), (10, 4)], &stored[..], &[(1, 1), (1, 3), (9, 4)]].concat();
+    let code: Vec<(u32, usize)> = code.into_iter().chain(lengths).collect();
+    let header = [(0x2f, 8), (0, 14), (0, 14), (0, 4), (0, 1), (0, 1), (1, 1), (0, 3), (0, 1)];
+    let last = groups - 1;
+    let of_pixel = [name(last & 255), name(last >> 8), name(0), name(0), name(0)].concat();
+    let numbers = [&header[..], &of_pixel, &code.repeat(5 * groups as usize)].concat();
+    let bits =
+        numbers.iter().flat_map(|(number, size)| (0..*size).map(move |bit| number >> bit & 1));
+    let bits: Vec<u8> = bits.map(|bit| u8::from(bit == 1)).chain([0; 64]).collect();
+    let mut data: Vec<u8> =
+        bits.chunks(8).map(|bits| bits.iter().rev().fold(0, |byte, bit| byte << 1 | bit)).collect();
+    data.resize(data.len().next_multiple_of(2), 0);
+    let length = |bytes: usize| u32::try_from(bytes).unwrap().to_le_bytes();
+    let chunk = [b"WEBPVP8L", &length(data.len())[..], &data].concat();
+    [b"RIFF", &length(chunk.len())[..], &chunk].concat()
 }
 
 /// Lossy frames of WebP that say more than they hold: the length of the first part, the length of the

@@ -40,6 +40,12 @@ enum Cost {
         bytes: u64,
         pixels: u64,
     },
+    /// The same, and the tables that the file asks for.
+    WithTables {
+        bytes: u64,
+        pixels: u64,
+        tables: u64,
+    },
     Jpeg(JpegFrame),
 }
 
@@ -79,7 +85,9 @@ impl ImageHeader {
             )));
         }
         let decoded = match self.declared.cost {
-            Cost::PerPixel { pixels, .. } => pixels.max(size.pixels()),
+            Cost::PerPixel { pixels, .. } | Cost::WithTables { pixels, .. } => {
+                pixels.max(size.pixels())
+            }
             Cost::Jpeg(_) => size.pixels(),
         };
         if decoded > max_pixels {
@@ -120,7 +128,7 @@ impl ImageHeader {
     pub(super) fn reduction(&self, shorter_side: u64) -> Reduction {
         match self.declared.cost {
             Cost::Jpeg(_) => Reduction::keeping(self.declared.size, shorter_side),
-            Cost::PerPixel { .. } => Reduction::NONE,
+            Cost::PerPixel { .. } | Cost::WithTables { .. } => Reduction::NONE,
         }
     }
 
@@ -128,6 +136,9 @@ impl ImageHeader {
     pub(super) fn decoding_bytes(&self, encoded: usize, reduction: Reduction) -> u64 {
         let pixels = match &self.declared.cost {
             Cost::PerPixel { bytes, pixels } => bytes.saturating_mul(*pixels),
+            Cost::WithTables { bytes, pixels, tables } => {
+                bytes.saturating_mul(*pixels).saturating_add(*tables)
+            }
             Cost::Jpeg(frame) => frame.decoding_bytes(self.declared.size, reduction),
         };
         // Decoders keep copies of profiles and metadata, which are part of the encoded bytes.

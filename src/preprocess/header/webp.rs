@@ -1,5 +1,6 @@
 //! The chunks of a WebP.
 
+mod lossless;
 mod lossy;
 
 use std::mem;
@@ -27,11 +28,12 @@ pub(super) fn read(bytes: &[u8]) -> Result<Declared, ImageError> {
     let mut chunks = Chunks { rest: &bytes[CONTAINER_BYTES..] };
     let size = canvas(chunks.clone())?;
     check_frames(chunks.clone(), size)?;
+    let tables = table_bytes(chunks.clone(), size);
     let is_moving = chunks.clone().any(|chunk| chunk.kind == *b"ANMF");
     let bytes_per_pixel = if is_moving { MOVING_BYTES_PER_PIXEL } else { STILL_BYTES_PER_PIXEL };
     let exif = chunks.find(|chunk| chunk.kind == *b"EXIF" && chunk.is_whole);
     let orientation = exif.and_then(|chunk| super::exif_orientation(without_prefix(chunk.data)));
-    let cost = Cost::PerPixel { bytes: bytes_per_pixel, pixels: size.pixels() };
+    let cost = Cost::WithTables { bytes: bytes_per_pixel, pixels: size.pixels(), tables };
     Ok(Declared { size, orientation: orientation.unwrap_or(Orientation::UPRIGHT), cost })
 }
 
@@ -81,6 +83,20 @@ fn check_animation_frame(frame: &[u8], canvas: Size) -> Result<(), ImageError> {
             _ => Ok(()),
         }
     })
+}
+
+/// Of the frame that takes most, because one is decoded after the other.
+fn table_bytes(chunks: Chunks, size: Size) -> u64 {
+    let of_chunk = |chunk: Chunk| match &chunk.kind {
+        b"VP8L" => lossless::table_bytes(chunk.data, size),
+        b"ALPH" => lossless::table_bytes_of_alpha(chunk.data, size),
+        b"ANMF" => {
+            let rest = chunk.data.get(ANIMATION_FRAME_BYTES..).unwrap_or_default();
+            rectangle(chunk.data, 6).map_or(0, |size| table_bytes(Chunks { rest }, size))
+        }
+        _ => 0,
+    };
+    chunks.map(of_chunk).max().unwrap_or(0)
 }
 
 fn fits(frame: Option<Size>, place: Size) -> Result<(), ImageError> {
