@@ -142,17 +142,9 @@ impl FakeControl {
         self.lock().batches.clone()
     }
 
-    /// Waits until `count` batches have begun.
-    pub fn wait_for_batches(&self, count: usize) {
-        let guard = self.lock();
-        let waited = self.state.1.wait_while(guard, |state| state.batches.len() < count);
-        drop(waited.unwrap_or_else(PoisonError::into_inner));
-    }
-
     fn enter(&self, images: usize) -> Result<(), InferenceError> {
         let mut state = self.lock();
         state.batches.push(images);
-        self.state.1.notify_all();
         let entered = self.state.1.wait_while(state, |state| state.held);
         let room = entered.unwrap_or_else(PoisonError::into_inner).room;
         match room.filter(|room| images > *room) {

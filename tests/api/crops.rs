@@ -68,7 +68,7 @@ async fn a_client_that_leaves_withdraws_all_ten() {
     service.engine.hold();
     let request = spawn(&service, "?crops=10", [0, 0, 200]);
     until(|| is(service.metric("resnet_serve_inflight_images"), 10.0)).await;
-    service.engine.wait_for_batches(1);
+    until(|| !service.engine.batches().is_empty()).await;
     request.abort();
     let _ = request.await;
     service.engine.release();
