@@ -53,9 +53,11 @@ def points(heading: str, axes: tuple[str, str], values: dict[str, tuple[float, f
               for value in steps(widest)]
     path = " ".join(f"{across(x):.1f},{up(y):.1f}" for x, y in sorted(values.values()))
     parts.append(f'<polyline class="line" points="{path}"/>')
-    for name, (x, y) in values.items():
+    for index, (name, (x, y)) in enumerate(values.items()):
+        # Below and above by turns, so that neighbours do not cover each other's names.
+        aside, down, anchor = (8, 14, "start") if index % 2 == 0 else (0, -10, "middle")
         parts += [f'<circle class="ours" cx="{across(x):.1f}" cy="{up(y):.1f}" r="4"/>',
-                  f'<text x="{across(x) + 8:.1f}" y="{up(y) + 14:.1f}">{escape(name)}</text>']
+                  f'<text x="{across(x) + aside:.1f}" y="{up(y) + down:.1f}" text-anchor="{anchor}">{escape(name)}</text>']
     return page(heading, height, parts)
 
 
