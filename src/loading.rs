@@ -1,5 +1,6 @@
 //! From a model's folder to workers that have run every batch size once.
 
+use std::iter;
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::{Arc, mpsc};
@@ -135,10 +136,7 @@ pub fn load(
     let (queue, collector) = batching::pair(gathering, Arc::clone(&resources.metrics));
     let tensors = first.names();
     let explainer = explainer::find(&model, &tensors);
-    let mut engines = vec![first];
-    for _ in 1..layout.sessions.get() {
-        engines.push(factory.engine()?);
-    }
+    let engines = all_sessions(&factory, first, layout)?;
     let provider = factory.provider;
     let (workers, ready) =
         start_workers(engines, factory, (&collector, &resources.metrics), known.as_ref());
@@ -258,6 +256,16 @@ fn session(
     let engine = factory.engine()?;
     let layout = Layout::of(config, provider, engine.fixed_batch());
     Ok((factory, engine, layout))
+}
+
+/// The first session and as many more as the layout has.
+fn all_sessions(
+    factory: &SessionFactory,
+    first: OnnxEngine,
+    layout: Layout,
+) -> Result<Vec<OnnxEngine>, LoadError> {
+    let further = (1..layout.sessions.get()).map(|_| factory.engine());
+    iter::once(Ok(first)).chain(further).collect()
 }
 
 /// An engine with what its batches are packed by and into.

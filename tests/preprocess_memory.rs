@@ -26,6 +26,14 @@ const TRANSFORM: Transform = Transform {
     interpolation: Interpolation::Bicubic,
 };
 
+/// What work gives, and the most bytes that it took at a time.
+fn measured<T>(work: impl FnOnce() -> T) -> (T, usize) {
+    let before = ALLOCATOR.current_usage();
+    ALLOCATOR.reset_peak_usage();
+    let result = work();
+    (result, ALLOCATOR.peak_usage() - before)
+}
+
 /// Bytes that compress neither too well nor too badly.
 fn samples(channels: u32) -> Vec<u8> {
     let value = |index: u32| (index / 7 % 251) as u8 ^ (index % 5) as u8;
@@ -140,13 +148,9 @@ fn boasting_webps() -> [(&'static str, Vec<u8>); 4] {
 fn a_webp_that_announces_more_than_it_holds_takes_no_memory_for_it() {
     let _alone = MEASURING.lock();
     for (name, bytes) in boasting_webps() {
-        let before = ALLOCATOR.current_usage();
-        ALLOCATOR.reset_peak_usage();
-
-        let decoded = ImageHeader::parse(&bytes, u64::MAX)
-            .and_then(|header| TRANSFORM.apply(&bytes, &header));
-
-        let taken = ALLOCATOR.peak_usage() - before;
+        let (decoded, taken) = measured(|| {
+            ImageHeader::parse(&bytes, u64::MAX).and_then(|header| TRANSFORM.apply(&bytes, &header))
+        });
         let words = decoded.map(|_| ()).unwrap_err().to_string();
         assert!(words.starts_with("the webp"), "{name}: {words}");
         assert!(taken < 64 << 10, "{name}: {taken} bytes; {words}");
@@ -163,13 +167,9 @@ fn no_format_takes_more_than_its_estimate() {
         for transform in [TRANSFORM, unreduced] {
             let header = ImageHeader::parse(&bytes, u64::MAX).unwrap();
             let estimate = transform.peak_bytes(bytes.len(), &header);
-            let before = ALLOCATOR.current_usage();
-            ALLOCATOR.reset_peak_usage();
-
-            transform.apply(&bytes, &header).unwrap();
-
-            let taken = (ALLOCATOR.peak_usage() - before) as u64;
-            if taken > estimate {
+            let (decoded, taken) = measured(|| transform.apply(&bytes, &header));
+            decoded.unwrap();
+            if taken as u64 > estimate {
                 mistakes.push(format!("{name}: took {taken} of {estimate} bytes"));
             }
         }

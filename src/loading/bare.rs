@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Layout, StartError, first_session};
+use super::{Layout, StartError, all_sessions, first_session};
 use crate::config::InferenceConfig;
 use crate::inference::Engine as _;
 use crate::inference::onnx::{OnnxEngine, OnnxRuntime};
@@ -33,9 +33,6 @@ pub fn bare(
 ) -> Result<BareSessions, StartError> {
     let (factory, first, layout) = first_session(runtime, model, config)?;
     let fixed_batch = first.fixed_batch();
-    let mut engines = vec![first];
-    for _ in 1..layout.sessions.get() {
-        engines.push(factory.engine()?);
-    }
+    let engines = all_sessions(&factory, first, layout)?;
     Ok(BareSessions { engines, provider: factory.provider, layout, fixed_batch })
 }

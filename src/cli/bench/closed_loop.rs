@@ -84,29 +84,24 @@ fn repeat(
 #[cfg(test)]
 mod tests {
     use std::cmp::Ordering;
+    use std::num::NonZeroU32;
 
     use super::*;
     use crate::inference::fake::{FakeControl, FakeEngine};
-    use crate::model::Manifest;
+    use crate::model::manifest::{ElementType, Layout};
 
-    /// Like `kind`, of 2×2 pixels.
-    fn input(kind: &str) -> Input {
-        let normalised = "mean = [0.5, 0.5, 0.5]\nstd = [0.5, 0.5, 0.5]";
-        let text = format!(
-            "name = \"tiny\"\nversion = \"1\"\ntrained = false\n[weights]\nfile = \"model.onnx\"\n\
-             [input]\nlayout = \"nhwc\"\ntype = \"{kind}\"\nheight = 2\nwidth = 2\n\
-             [preprocess]\nresize_shorter_side = 2\ninterpolation = \"bilinear\"\ncolor = \"rgb\"\n{}\n\
-             [output]\nactivation = \"softmax\"\nlabels = \"labels.tsv\"\n",
-            if kind == "uint8" { "" } else { normalised }
-        );
-        Manifest::parse(&text).unwrap().input
+    /// Of 2×2 pixels.
+    fn input(element_type: ElementType) -> Input {
+        let two = NonZeroU32::new(2).unwrap();
+        Input { name: None, layout: Layout::Nhwc, element_type, height: two, width: two }
     }
 
     #[test]
     fn every_engine_runs_batches_of_that_size_and_is_counted() {
         let control = FakeControl::default();
         let mut engines = [1, 2].map(|_| FakeEngine::new(3, control.clone()));
-        let sample = run(&mut engines, &noise(&input("float32"), 4), Duration::ZERO).unwrap();
+        let sample =
+            run(&mut engines, &noise(&input(ElementType::Float32), 4), Duration::ZERO).unwrap();
         assert_eq!(control.batches(), [4, 4]);
         assert_eq!(sample.latencies.len(), 2);
         assert!(sample.images_per_second > 0.0);
@@ -117,7 +112,7 @@ mod tests {
         let control = FakeControl::default();
         let mut engines = [FakeEngine::new(3, control.clone())];
         let duration = Duration::from_millis(20);
-        let sample = run(&mut engines, &noise(&input("uint8"), 1), duration).unwrap();
+        let sample = run(&mut engines, &noise(&input(ElementType::Uint8), 1), duration).unwrap();
         assert_eq!(sample.latencies.len(), control.batches().len());
         assert!(sample.latencies.iter().sum::<Duration>() >= duration);
     }
@@ -127,7 +122,7 @@ mod tests {
         let control = FakeControl::default();
         control.limit_room(2);
         let mut engines = [FakeEngine::new(3, control)];
-        let batch = noise(&input("float32"), 3);
+        let batch = noise(&input(ElementType::Float32), 3);
         let error = run(&mut engines, &batch, Duration::ZERO).unwrap_err();
         assert!(matches!(error, InferenceError::OutOfMemory(_)), "{error}");
     }
@@ -140,13 +135,13 @@ mod tests {
                 .filter(|two| two[0].partial_cmp(&two[1]) != Some(Ordering::Equal))
                 .count()
         }
-        let differing = |kind: &str| match noise(&input(kind), 2).elements {
+        let differing = |kind| match noise(&input(kind), 2).elements {
             Elements::Float32(values) => differing(&values),
             Elements::Float16(values) => differing(&values),
             Elements::Uint8(values) => differing(&values),
         };
-        for kind in ["float32", "float16", "uint8"] {
-            assert!(differing(kind) > 20, "{kind}: {} of 23", differing(kind));
+        for kind in [ElementType::Float32, ElementType::Float16, ElementType::Uint8] {
+            assert!(differing(kind) > 20, "{kind:?}: {} of 23", differing(kind));
         }
     }
 }
