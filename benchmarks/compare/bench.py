@@ -148,9 +148,13 @@ class Bench:
         """One trial: a fresh server, warmed up and then measured."""
         bodies = self.bodies([contestant.encode(picture.read_bytes()) for picture in pictures])
         with contestant.running(model) as server:
-            drive(server.url, bodies, Load(clients, WARM_UP))
-            time.sleep(SETTLE)
-            return measure(server, server.url, bodies, Load(clients, self.options.seconds))
+            return self.loaded(server, server.url, bodies, clients)
+
+    def loaded(self, server: Server, url: str, bodies: Bodies, clients: int) -> dict:
+        """What a server does that has been warmed up."""
+        drive(url, bodies, Load(clients, WARM_UP))
+        time.sleep(SETTLE)
+        return measure(server, url, bodies, Load(clients, self.options.seconds))
 
     def reference(self, what: str, model: Path, *flags: object) -> dict:
         """One trial of a loop without a server."""

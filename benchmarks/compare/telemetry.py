@@ -10,8 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from peers.peers import raw
 from peers.servers import Server, get, resnet_serve
 
-from compare.bench import WARM_UP, Bench
-from compare.load import Load, drive, measure
+from compare.bench import Bench
 from compare.trials import Rows, by_turns
 
 ON, OFF = "all on", "all off"
@@ -61,8 +60,7 @@ def watched(bench: Bench, traced: bool) -> dict:
 
 def loaded(bench: Bench, server: Server) -> dict:
     bodies = bench.bodies([raw(picture.read_bytes()) for picture in bench.photos])
-    drive(server.url, bodies, Load(bench.options.clients, WARM_UP))
-    return measure(server, server.url, bodies, Load(bench.options.clients, bench.options.seconds))
+    return bench.loaded(server, server.url, bodies, bench.options.clients)
 
 
 class Receiver(ThreadingHTTPServer):

@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING
 
 from peers.peers import BINARY_HEADERS, HEAD, Body
 
-from compare.load import Load, drive, measure
-
 if TYPE_CHECKING:
     from compare.bench import Bench
 
@@ -37,5 +35,4 @@ def trial(bench: "Bench", name: str, form: str) -> dict:
     bodies = bench.bodies([body(form, BEST_FIVE if name == "resnet-serve" else {})])
     with bench.contestants[name].running(bench.trivial) as server:
         bodies.answer(server.tensors_url)
-        drive(server.tensors_url, bodies, Load(bench.options.clients, 1))
-        return measure(server, server.tensors_url, bodies, Load(bench.options.clients, bench.options.seconds))
+        return bench.loaded(server, server.tensors_url, bodies, bench.options.clients)
