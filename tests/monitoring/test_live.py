@@ -97,14 +97,7 @@ class Faults(Live):
     def test_slowness(self) -> None:
         service = self.start()
         self.prometheus.watch(service.admin)
-
-        def freeze() -> None:
-            service.signal(signal.SIGSTOP)
-            time.sleep(1.5)
-            service.signal(signal.SIGCONT)
-            time.sleep(0.5)
-
-        with traffic.Background(lambda: traffic.crowd(service, 50)), traffic.Background(freeze):
+        with traffic.Background(lambda: traffic.stand_still(service, 50, 1.2)):
             self.fires("ResnetServeSlow", "ResnetServeSlowBurn")
 
     def test_clients_that_leave(self) -> None:

@@ -1,5 +1,6 @@
 """Requests of every kind, good and bad."""
 
+import signal
 import socket
 import threading
 import time
@@ -34,6 +35,22 @@ def crowd(service: Service, requests: int) -> set[int]:
     """More at a time than a small queue takes."""
     with ThreadPoolExecutor(requests) as clients:
         return set(clients.map(lambda _: service.classify(PNG), range(requests)))
+
+
+def stand_still(service: Service, clients: int, seconds: float) -> None:
+    """Requests that the service has begun when it is stopped for so long."""
+    head = (HEAD % len(PNG)).replace(b"\r\n\r\n", b"\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n")
+    begun = [service.connect(head) for _ in range(clients)]
+    for connection in begun:
+        assert connection.recv(100).startswith(b"HTTP/1.1 100")
+    service.signal(signal.SIGSTOP)
+    for connection in begun:
+        connection.sendall(PNG)
+    time.sleep(seconds)
+    service.signal(signal.SIGCONT)
+    for connection in begun:
+        with connection, connection.makefile("rb") as answer:
+            assert answer.readline().startswith(b"HTTP/1.1 200")
 
 
 def leave(service: Service, clients: int) -> None:
