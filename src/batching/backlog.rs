@@ -59,6 +59,8 @@ pub(super) struct Promise {
     pub(super) made: Instant,
     /// From then on, without allowance for error.
     pub(super) forecast: Duration,
+    /// Images in line then, itself included.
+    pub(super) line: usize,
 }
 
 /// How busy one model's workers are.
@@ -185,8 +187,8 @@ impl Backlog {
 
     /// Learns how far the forecast for an image was off.
     pub(super) fn observe_job(&mut self, job: &Job, now: Instant) {
-        let promise = job.promise();
-        self.calibration.observe(promise.forecast, now.saturating_duration_since(promise.made));
+        let Promise { made, forecast, line, .. } = job.promise();
+        self.calibration.observe((forecast, line), now.saturating_duration_since(made));
     }
 
     /// Learns what decoding an image takes, waiting for a core left out.

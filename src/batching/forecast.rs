@@ -7,9 +7,13 @@ use super::backlog::into_f64;
 /// The weight of the latest image in what decoding takes.
 const LATEST: f64 = 0.05;
 
-/// Its weight in how far forecasts are off: less, because images of one batch are off by the same,
-/// and a memory of a few batches would take their common error for the rule.
-const LATEST_ERROR: f64 = 0.01;
+/// How far forecasts are off is remembered for so many lines of images. Those that wait in one line
+/// run in the same batches and are off by much the same: a memory of one line would take their
+/// common error for the rule, and see nothing of how much it varies.
+const LINES: f64 = 4.0;
+
+/// No line counts as shorter: images of one batch are off by the same too.
+const SHORTEST_LINE: usize = 25;
 
 /// Until something is known, a forecast is taken to be off by this share.
 const FIRST_DEVIATION: f64 = 0.1;
@@ -52,15 +56,16 @@ impl Default for Calibration {
 }
 
 impl Calibration {
-    /// Learns from one image: what was forecast for it and what it took.
-    pub(super) fn observe(&mut self, forecast: Duration, took: Duration) {
+    /// Learns from one image: what was forecast for it, being one of so many in line, and what it took.
+    pub(super) fn observe(&mut self, (forecast, line): (Duration, usize), took: Duration) {
         if forecast.is_zero() {
             return;
         }
         let (lowest, highest) = (*FACTOR.start(), *FACTOR.end());
         let ratio = (took.as_secs_f64() / forecast.as_secs_f64()).clamp(lowest, highest);
-        self.mean += (ratio - self.mean) * LATEST_ERROR;
-        self.deviation += ((ratio - self.mean).abs() - self.deviation) * LATEST_ERROR;
+        let latest = 1.0 / (LINES * into_f64(line.max(SHORTEST_LINE)));
+        self.mean += (ratio - self.mean) * latest;
+        self.deviation += ((ratio - self.mean).abs() - self.deviation) * latest;
     }
 
     /// What a forecast is to be multiplied by for a promise that is kept.
@@ -133,11 +138,11 @@ mod tests {
         let mut calibration = Calibration::default();
         assert!((1.0..1.5).contains(&calibration.factor()));
         for _ in 0..1000 {
-            calibration.observe(10 * MILLISECOND, 20 * MILLISECOND);
+            calibration.observe((10 * MILLISECOND, 1), 20 * MILLISECOND);
         }
         assert!((2.0..2.1).contains(&calibration.factor()), "{}", calibration.factor());
         for _ in 0..1000 {
-            calibration.observe(10 * MILLISECOND, 10 * MILLISECOND);
+            calibration.observe((10 * MILLISECOND, 1), 10 * MILLISECOND);
         }
         assert!((1.0..1.1).contains(&calibration.factor()), "{}", calibration.factor());
     }
@@ -146,15 +151,27 @@ mod tests {
     fn an_uneven_past_makes_a_promise_cautious() {
         let mut calibration = Calibration::default();
         for took in [5, 15].repeat(200) {
-            calibration.observe(10 * MILLISECOND, took * MILLISECOND);
+            calibration.observe((10 * MILLISECOND, 1), took * MILLISECOND);
         }
         assert!(calibration.factor() > 1.8, "{}", calibration.factor());
     }
 
     #[test]
+    fn the_common_error_of_a_line_is_no_rule() {
+        let mut calibration = Calibration::default();
+        for took in [8, 12].repeat(20) {
+            for _ in 0..500 {
+                calibration.observe((10 * MILLISECOND, 500), took * MILLISECOND);
+            }
+        }
+        let factor = calibration.factor();
+        assert!((1.4..1.7).contains(&factor), "{factor}: a fifth more or less, three times");
+    }
+
+    #[test]
     fn one_freak_does_not_close_the_door() {
         let mut calibration = Calibration::default();
-        calibration.observe(MILLISECOND, Duration::from_secs(100));
+        calibration.observe((MILLISECOND, 1), Duration::from_secs(100));
         assert!(calibration.factor() < 1.8, "{}", calibration.factor());
     }
 }

@@ -37,9 +37,10 @@ impl Backlog {
         let outlook = self.outlook(self.line.len() + images, now);
         let turns = self.line.join(rank, images, deadline);
         let positions = self.line.positions(&turns);
+        let line = self.line.len();
         let promise = |(turn, position)| {
-            let forecast = outlook.finish(position, self.line.len());
-            Promise { turn, made: now, forecast }
+            let forecast = outlook.finish(position, line);
+            Promise { turn, made: now, forecast, line }
         };
         Ok(turns.into_iter().zip(positions).map(promise).collect())
     }

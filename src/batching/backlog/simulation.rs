@@ -364,6 +364,28 @@ fn a_herd_of_large_requests_does_not_starve_small_ones() {
     assert_eq!((small.late, small.expired), (0, 0));
 }
 
+/// What a line's images have in common, batches that were all a little slow, is no rule for the next line.
+#[test]
+fn a_long_line_of_uneven_batches_is_promised_no_more_than_is_kept() {
+    let scenario = Scenario {
+        seed: 2_043_192_566_707_904_111,
+        load: 2.347,
+        requests: 1500,
+        large_every: 2,
+        large: 3,
+        timeout: Duration::from_millis(2193),
+        workers: 1,
+        max_batch: 9,
+        cost: (8.37, 12.52),
+        noise: 0.179,
+    };
+    let outcome = scenario.run();
+    let Outcome { small, large, .. } = outcome;
+    assert!(goodput(&scenario, &outcome) > 0.98, "{outcome:?}");
+    let missed = [small.late, small.expired, large.late, large.expired];
+    assert!(missed.iter().sum::<usize>() < 10, "{outcome:?}");
+}
+
 proptest! {
     // Always the same scenarios: the last bound below is one of statistics, not of logic.
     #![proptest_config(ProptestConfig { cases: 64, rng_seed: RngSeed::Fixed(1), ..ProptestConfig::default() })]
@@ -390,6 +412,6 @@ proptest! {
         prop_assert_eq!(small.refused + small.answered + small.expired, small.arrived);
         let answered = small.answered + large.answered;
         let missed = small.late + small.expired + large.late + large.expired;
-        prop_assert!(share(missed, answered) < 0.05, "{:?} {:?}", small, large);
+        prop_assert!(share(missed, answered) < 0.02, "{:?} {:?}", small, large);
     }
 }
