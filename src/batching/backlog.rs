@@ -246,13 +246,21 @@ impl Backlog {
         self.cost.predict(self.gathering.sizes.slots(images))
     }
 
+    fn at_most(&self, images: usize) -> Duration {
+        self.cost.at_most(self.gathering.sizes.slots(images))
+    }
+
+    /// With so many images in line.
     fn outlook(&self, images: usize, now: Instant) -> Outlook {
+        let in_last = images.saturating_sub(1) % self.limit + 1;
         Outlook {
-            lead: self.workers.lead(now),
+            leads: self.workers.leads(now),
             decode: self.decode.get(),
-            batch: self.predict(images.min(self.limit)),
+            decoders: self.gathering.decoders.get(),
+            full_batch: self.predict(self.limit),
+            last_batch: self.predict(in_last),
             limit: self.limit,
-            capacity: self.capacity(),
+            images,
         }
     }
 
@@ -266,14 +274,14 @@ impl Backlog {
     }
 
     /// The most images, in their order, whose batch is through before the deadline of each that
-    /// could be met at all.
+    /// could be met at all, even if it takes as long as batches have taken at most.
     fn in_time(&self, images: usize, now: Instant) -> usize {
         let alone = now + self.predict(1);
         let mut earliest: Option<Instant> = None;
         for (count, job) in self.line.jobs().take(images).enumerate() {
             let met = Some(job.deadline).filter(|deadline| *deadline >= alone);
             earliest = earliest.into_iter().chain(met).min();
-            if count > 0 && earliest.is_some_and(|by| now + self.predict(count + 1) > by) {
+            if count > 0 && earliest.is_some_and(|by| now + self.at_most(count + 1) > by) {
                 return count;
             }
         }
@@ -293,7 +301,7 @@ impl Backlog {
         }
         let oldest = self.line.jobs().map(|job| job.submitted).min()?;
         let urgent = self.line.jobs().map(|job| job.deadline).min()?;
-        let latest = urgent.checked_sub(self.longest_batch()).unwrap_or(now);
+        let latest = urgent.checked_sub(self.at_most(self.limit)).unwrap_or(now);
         Some(latest.min(oldest + self.gathering.max_wait)).filter(|time| *time > now)
     }
 }

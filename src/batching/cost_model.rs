@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::backlog::into_f64;
+use super::forecast::CAUTION;
 
 /// The weight of all earlier batches shrinks by this with each new one: the last 50 or so count.
 const MEMORY: f64 = 0.98;
@@ -15,6 +16,9 @@ const SURPRISE: f64 = 3.0;
 /// The weight of the latest batch of one size: more than on the line, which every size teaches.
 const PER_SIZE: f64 = 0.2;
 
+/// The weight of the latest batch in how far predictions are off.
+const LATEST_ERROR: f64 = 0.05;
+
 /// Below this share of a batch's time the fixed cost is not worth waiting for.
 const FIXED_SHARE: f64 = 0.2;
 
@@ -25,6 +29,8 @@ pub struct CostModel {
     line: Line,
     /// Seconds by slots; empty where batches are not padded.
     by_slots: Option<BTreeMap<usize, f64>>,
+    /// By what share of its prediction a batch takes more or less, on average.
+    deviation: f64,
 }
 
 /// Exponentially weighted least squares of seconds over slots.
@@ -47,6 +53,11 @@ impl CostModel {
     /// Learns from a batch of `slots` images, padding included.
     pub fn observe(&mut self, slots: usize, took: Duration) {
         let seconds = self.plausible(slots, took);
+        let predicted = self.predict(slots).as_secs_f64();
+        if predicted > 0.0 {
+            let error = (seconds / predicted - 1.0).abs();
+            self.deviation += (error - self.deviation) * LATEST_ERROR;
+        }
         self.line.observe(into_f64(slots), seconds);
         if let Some(by_slots) = &mut self.by_slots {
             let known = by_slots.entry(slots).or_insert(seconds);
@@ -59,6 +70,12 @@ impl CostModel {
     pub fn predict(&self, slots: usize) -> Duration {
         let known = self.by_slots.as_ref().and_then(|by_slots| by_slots.get(&slots));
         Duration::from_secs_f64(known.copied().unwrap_or_else(|| self.line.at(into_f64(slots))))
+    }
+
+    /// What a batch of `slots` images hardly ever takes longer than, by how uneven batches have been.
+    #[must_use]
+    pub fn at_most(&self, slots: usize) -> Duration {
+        self.predict(slots).mul_f64(1.0 + CAUTION * self.deviation)
     }
 
     /// Images per second of one worker with batches of `slots`; 0 while unknown.
@@ -180,6 +197,15 @@ mod tests {
         pairs.extend([(1, 100); 200]);
         let predicted = milliseconds(&learned(&pairs), 1);
         assert!((95.0..=100.0).contains(&predicted), "{predicted}");
+    }
+
+    #[test]
+    fn uneven_batches_are_given_more_time_than_even_ones() {
+        let even = learned(&[(1, 10); 100]);
+        assert_eq!(even.at_most(4), even.predict(4));
+        let uneven = learned(&[(1, 9), (1, 11)].repeat(100));
+        let factor = uneven.at_most(1).as_secs_f64() / uneven.predict(1).as_secs_f64();
+        assert!((1.25..1.35).contains(&factor), "{factor}: a tenth more or less, three times");
     }
 
     #[test]

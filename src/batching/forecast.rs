@@ -20,7 +20,7 @@ const FIRST_DEVIATION: f64 = 0.1;
 
 /// Mean deviations that a promise allows for: of normally distributed errors one in a hundred is
 /// larger.
-const CAUTION: f64 = 3.0;
+pub(super) const CAUTION: f64 = 3.0;
 
 /// No experience makes a promise more than this much longer, or shorter, than its forecast.
 const FACTOR: std::ops::RangeInclusive<f64> = 0.5..=4.0;
@@ -75,35 +75,47 @@ impl Calibration {
 }
 
 /// The line of images and the workers before it, at one moment.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Outlook {
-    /// Until the batches that run are through, shared among the workers.
-    pub(super) lead: Duration,
+    /// Until each worker is through with the batch that it runs, in ascending order.
+    pub(super) leads: Vec<Duration>,
     /// What one image takes in the decoder.
     pub(super) decode: Duration,
-    /// What a batch of the images in line takes: up to the limit.
-    pub(super) batch: Duration,
+    /// Images that are decoded at a time.
+    pub(super) decoders: usize,
+    /// What a full batch takes; zero while unknown.
+    pub(super) full_batch: Duration,
+    /// What the last batch of the line takes.
+    pub(super) last_batch: Duration,
     /// Images in a batch, at most.
     pub(super) limit: usize,
-    /// Images per second; 0 while unknown.
-    pub(super) capacity: f64,
+    /// Images in line.
+    pub(super) images: usize,
 }
 
 impl Outlook {
     /// Until the image at a position, from 1 on, is through; zero while nothing is known.
-    pub(super) fn finish(&self, position: usize, images: usize) -> Duration {
-        if self.capacity <= 0.0 {
+    ///
+    /// An image is not through before the rest of its batch; the batches go to the workers by turns.
+    pub(super) fn finish(&self, position: usize) -> Duration {
+        let batch = position.saturating_sub(1) / self.limit;
+        let Some(lead) = self.leads.get(batch % self.leads.len().max(1)) else {
             return Duration::ZERO;
-        }
-        // An image is not through before the rest of its batch.
-        let through = position.next_multiple_of(self.limit).min(images.max(position));
-        let line = Duration::from_secs_f64(into_f64(through) / self.capacity);
-        self.lead + self.decode + line.max(self.batch)
+        };
+        let through = ((batch + 1) * self.limit).min(self.images);
+        let takes = if through == self.images { self.last_batch } else { self.full_batch };
+        let turns = batch / self.leads.len();
+        let runs = *lead + self.full_batch.mul_f64(into_f64(turns));
+        let decoded = self.decode.mul_f64(into_f64(through) / into_f64(self.decoders));
+        self.decode + runs.max(decoded) + takes
     }
 
-    /// Until `images` images are through.
-    pub(super) fn drain(&self, images: usize) -> Duration {
-        if images == 0 { self.lead } else { self.finish(images, images) }
+    /// Until all images are through.
+    pub(super) fn drain(&self) -> Duration {
+        if self.images > 0 {
+            return self.finish(self.images);
+        }
+        self.leads.last().copied().unwrap_or_default()
     }
 }
 
@@ -113,24 +125,41 @@ mod tests {
 
     const MILLISECOND: Duration = Duration::from_millis(1);
 
-    /// Batches of up to 4 take 40 ms.
-    const OUTLOOK: Outlook = Outlook {
-        lead: Duration::from_millis(20),
-        decode: Duration::from_millis(5),
-        batch: Duration::from_millis(40),
-        limit: 4,
-        capacity: 100.0,
-    };
-
-    #[test]
-    fn an_image_is_through_with_its_batch() {
-        let positions = [1, 4, 5, 8, 9].map(|position| OUTLOOK.finish(position, 9).as_millis());
-        assert_eq!(positions, [65, 65, 105, 105, 115]);
+    /// Two workers, one of them free in 20 ms, with batches of up to 4 that take 40 ms.
+    fn outlook(images: usize) -> Outlook {
+        Outlook {
+            leads: vec![Duration::ZERO, 20 * MILLISECOND],
+            decode: 5 * MILLISECOND,
+            decoders: 1000,
+            full_batch: 40 * MILLISECOND,
+            last_batch: 10 * MILLISECOND,
+            limit: 4,
+            images,
+        }
     }
 
     #[test]
-    fn nothing_is_forecast_from_nothing() {
-        assert_eq!(Outlook { capacity: 0.0, ..OUTLOOK }.finish(100, 100), Duration::ZERO);
+    fn an_image_is_through_with_its_batch_on_the_worker_whose_turn_it_is() {
+        let outlook = outlook(13);
+        let positions = [1, 4, 5, 8, 9, 12, 13];
+        let finishes = positions.map(|position| outlook.finish(position).as_millis());
+        assert_eq!(finishes, [45, 45, 65, 65, 85, 85, 75]);
+    }
+
+    #[test]
+    fn decoding_that_is_slower_than_the_workers_decides() {
+        let slow = Outlook { decoders: 1, ..outlook(8) };
+        assert_eq!([1, 8].map(|position| slow.finish(position).as_millis()), [65, 55]);
+    }
+
+    #[test]
+    fn a_backlog_is_drained_when_its_last_image_and_every_worker_is_through() {
+        assert_eq!([0, 1, 13].map(|images| outlook(images).drain().as_millis()), [20, 15, 75]);
+    }
+
+    #[test]
+    fn nothing_is_forecast_where_no_worker_works() {
+        assert_eq!(Outlook { leads: Vec::new(), ..outlook(9) }.finish(5), Duration::ZERO);
     }
 
     #[test]

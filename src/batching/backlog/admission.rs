@@ -39,7 +39,7 @@ impl Backlog {
         let positions = self.line.positions(&turns);
         let line = self.line.len();
         let promise = |(turn, position)| {
-            let forecast = outlook.finish(position, line);
+            let forecast = outlook.finish(position);
             Promise { turn, made: now, forecast, line }
         };
         Ok(turns.into_iter().zip(positions).map(promise).collect())
@@ -65,7 +65,7 @@ impl Backlog {
     #[must_use]
     pub fn rejection(&self, reason: Reason, now: Instant) -> Rejection {
         let images = self.line.len();
-        Rejection { reason, retry_after: self.outlook(images, now).drain(images) }
+        Rejection { reason, retry_after: self.outlook(images, now).drain() }
     }
 
     /// The rank of a request's first image: between the others, or, where that would break what
@@ -111,24 +111,24 @@ impl Backlog {
         for (rank, place) in self.line.places() {
             while joining.next_if(|own| *own < rank).is_some() {
                 position += 1;
-                if joining.peek().is_none() && !promises.keeps(position, total, deadline) {
+                if joining.peek().is_none() && !promises.keeps(position, deadline) {
                     return false;
                 }
             }
             position += 1;
             let is_behind = joining.len() < images;
-            if is_behind && !promises.keeps(position, total, place.deadline) {
+            if is_behind && !promises.keeps(position, place.deadline) {
                 return false;
             }
         }
-        joining.len() == 0 || promises.keeps(total, total, deadline)
+        joining.len() == 0 || promises.keeps(total, deadline)
     }
 }
 
 impl Promises {
     /// Whether the image at a position is through by a deadline, by experience.
-    fn keeps(&self, position: usize, images: usize, deadline: Instant) -> bool {
-        let forecast = self.outlook.finish(position, images);
+    fn keeps(&self, position: usize, deadline: Instant) -> bool {
+        let forecast = self.outlook.finish(position);
         self.now + Duration::from_secs_f64(forecast.as_secs_f64() * self.factor) <= deadline
     }
 }

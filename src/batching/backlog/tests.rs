@@ -134,6 +134,33 @@ async fn a_batch_that_runs_counts_for_what_is_left_of_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn with_two_workers_a_batch_waits_for_the_one_that_is_free_first() {
+    let sizes = BatchSizes::Any { limit: count(4) };
+    let gathering = Gathering {
+        queue_capacity: count(64),
+        sizes,
+        max_wait: WAIT,
+        workers: count(2),
+        decoders: count(2),
+    };
+    let (queue, collector) = pair(gathering, Arc::new(Metrics::new()));
+    teach(&collector, (0, 10));
+    let mut answers = submit(&queue, 4, LONG);
+    let _first = run(collector.decide(Instant::now()));
+    tokio::time::advance(20 * MILLISECOND).await;
+    answers.extend(submit(&queue, 4, LONG));
+    let _second = run(collector.for_worker(1).decide(Instant::now()));
+    // A promise allows for 1.3 of the forecast at first.
+    assert!(
+        reserve(&queue, 4, 77 * MILLISECOND).is_err(),
+        "20 ms until the first, 40 ms of its own"
+    );
+    let _third = reserve(&queue, 4, 79 * MILLISECOND).unwrap();
+    assert!(reserve(&queue, 4, 103 * MILLISECOND).is_err(), "40 ms until the second is free");
+    let _fourth = reserve(&queue, 4, 105 * MILLISECOND).unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_small_request_is_served_between_the_images_of_a_large_one() {
     let (queue, collector) = queue(64);
     let _large = submit(&queue, 12, LONG);
@@ -215,6 +242,18 @@ async fn a_batch_stays_small_where_its_last_image_would_make_its_first_too_late(
     let _others = submit(&queue, 5, LONG);
     assert_eq!(size(collector.decide(Instant::now())), 2);
     assert_eq!(size(collector.decide(Instant::now())), 4, "the others have time");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_stays_smaller_still_where_batches_are_uneven() {
+    let (queue, collector) = queue(64);
+    for took in [7, 13].repeat(50) {
+        collector.observe(1, took * MILLISECOND);
+        collector.observe(4, 4 * took * MILLISECOND);
+    }
+    let _urgent = submit(&queue, 1, 35 * MILLISECOND);
+    let _others = submit(&queue, 5, LONG);
+    assert_eq!(size(collector.decide(Instant::now())), 1, "two take up to 40 ms");
 }
 
 #[tokio::test(start_paused = true)]

@@ -50,15 +50,16 @@ impl Workers {
         self.moved = self.moved.max(now);
     }
 
-    /// Until the batches that run are through, shared among the workers.
-    pub(super) fn lead(&self, now: Instant) -> Duration {
+    /// Until each one that works is free, in ascending order.
+    pub(super) fn leads(&self, now: Instant) -> Vec<Duration> {
         let left = |state: &State| match state {
-            State::Busy { until, .. } => until.saturating_duration_since(now),
-            State::Free | State::Failed => Duration::ZERO,
+            State::Busy { until, .. } => Some(until.saturating_duration_since(now)),
+            State::Free => Some(Duration::ZERO),
+            State::Failed => None,
         };
-        let total: Duration = self.states.iter().map(left).sum();
-        let working = u32::try_from(self.working()).unwrap_or(u32::MAX);
-        total / working.max(1)
+        let mut leads: Vec<Duration> = self.states.iter().filter_map(left).collect();
+        leads.sort_unstable();
+        leads
     }
 
     /// For how long a batch has run, work has waited for a worker, or no worker has worked.
