@@ -55,6 +55,7 @@ pub fn pair(gathering: Gathering, metrics: Arc<Metrics>) -> (Queue, Collector) {
     let shared = Arc::new(Shared {
         backlog: Mutex::new(Backlog::new(gathering.clone(), Instant::now())),
         arrived: Condvar::new(),
+        over: Condvar::new(),
         gathering,
         metrics,
     });
@@ -64,8 +65,11 @@ pub fn pair(gathering: Gathering, metrics: Arc<Metrics>) -> (Queue, Collector) {
 /// What both ends see.
 struct Shared {
     backlog: Mutex<Backlog>,
-    /// Signalled when a job arrives or the queue closes.
+    /// Signalled when a job arrives or the queue closes; free workers wait for it, one for each job.
     arrived: Condvar,
+    /// Signalled when nothing is left to be done. Who rebuilds an engine waits for it, and not for
+    /// jobs, which are for others.
+    over: Condvar,
     gathering: Gathering,
     metrics: Arc<Metrics>,
 }
@@ -74,6 +78,12 @@ impl Shared {
     /// The lock is held for some comparisons, never while a batch runs.
     fn lock(&self) -> MutexGuard<'_, Backlog> {
         self.backlog.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells every worker to look again.
+    fn tell_all(&self) {
+        self.arrived.notify_all();
+        self.over.notify_all();
     }
 
     /// Ends the way of an image that was removed from the line: it came too late, or nobody waits

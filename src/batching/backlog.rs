@@ -196,6 +196,11 @@ impl Backlog {
         self.decode.observe(took);
     }
 
+    /// Images in a batch, at most.
+    pub(super) fn limit(&self) -> usize {
+        self.limit
+    }
+
     /// Lowers the batch limit; `false` where it is no higher already.
     pub fn lower_limit(&mut self, images: usize) -> bool {
         let lower = images < self.limit;

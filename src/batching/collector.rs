@@ -34,6 +34,11 @@ impl Collector {
         &self.shared.gathering.sizes
     }
 
+    /// Images in a batch, at most: fewer than asked for where the device's memory was too small.
+    pub(super) fn limit(&self) -> usize {
+        self.shared.lock().limit()
+    }
+
     /// The next batch, in the order of service; `None` when the queue is closed and empty.
     #[must_use]
     pub fn next_batch(&self) -> Option<Vec<Job>> {
@@ -111,22 +116,12 @@ impl Collector {
         self.shared.metrics.workers.add(if works { 1 } else { -1 });
     }
 
-    /// Waits before the next attempt to work, dismissing what comes to be late; `false` when the
-    /// queue is closed and empty.
+    /// Waits before the next attempt to work; `false` when the queue is closed and empty.
     pub(super) fn pause(&self, pause: Duration) -> bool {
-        let end = Instant::now() + pause;
-        loop {
-            let now = Instant::now();
-            self.sweep(now);
-            let backlog = self.shared.lock();
-            if backlog.is_over() {
-                return false;
-            }
-            if now >= end {
-                return true;
-            }
-            self.wait(backlog, end - now);
-        }
+        self.sweep(Instant::now());
+        let goes_on = |backlog: &mut Backlog| !backlog.is_over();
+        let waited = self.shared.over.wait_timeout_while(self.shared.lock(), pause, goes_on);
+        !waited.unwrap_or_else(PoisonError::into_inner).0.is_over()
     }
 
     fn wait(&self, backlog: MutexGuard<'_, Backlog>, longest: Duration) {

@@ -27,8 +27,9 @@ impl Executor {
         Self { engine, packing, buffer }
     }
 
-    /// Runs a batch of zeros of each size that will be used, and observes what it takes. The first
-    /// run of all is not observed, nor is a shape's where that has to be prepared.
+    /// Runs a batch of zeros of each size that will be used, up to what `limit` images need, and
+    /// observes what it takes. The first run of all is not observed, nor is a shape's where that has
+    /// to be prepared.
     ///
     /// # Errors
     ///
@@ -36,9 +37,11 @@ impl Executor {
     pub(super) fn warm_up(
         &mut self,
         sizes: &BatchSizes,
+        limit: usize,
         observe: impl Fn(usize, Duration),
     ) -> Result<(), InferenceError> {
-        for (index, size) in sizes.to_warm().into_iter().enumerate() {
+        let fits = |size: &usize| *size <= sizes.slots(limit);
+        for (index, size) in sizes.to_warm().into_iter().filter(fits).enumerate() {
             if index == 0 || sizes.are_prepared() {
                 self.probe(size)?;
             }
@@ -142,7 +145,7 @@ mod tests {
         let buffer = BatchTensor { shape: [1, 1, 1, 3], elements: Elements::Uint8(vec![0; 3]) };
         let observed = RefCell::new(Vec::new());
         Executor::new(engine, packing, buffer)
-            .warm_up(sizes, |size, _| observed.borrow_mut().push(size))
+            .warm_up(sizes, 8, |size, _| observed.borrow_mut().push(size))
             .unwrap();
         (control.batches(), observed.into_inner())
     }

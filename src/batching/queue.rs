@@ -125,7 +125,7 @@ impl Queue {
     /// Admits nothing more; what was admitted is still answered.
     pub fn close(&self) {
         self.shared.lock().close();
-        self.shared.arrived.notify_all();
+        self.shared.tell_all();
     }
 }
 
@@ -162,7 +162,7 @@ impl Drop for Slot {
         self.shared.metrics.inflight_images.dec();
         // The last place given back is what a closed queue's workers wait for.
         if backlog.is_over() {
-            self.shared.arrived.notify_all();
+            self.shared.tell_all();
         }
     }
 }

@@ -67,7 +67,8 @@ impl Worker {
     /// When the engine fails, or answers with another number of classes than there are labels.
     pub fn warm_up(&mut self) -> Result<(), InferenceError> {
         let Self { collector, executor, .. } = self;
-        executor.warm_up(collector.sizes(), |size, took| collector.observe(size, took))
+        let observe = |size, took| collector.observe(size, took);
+        executor.warm_up(collector.sizes(), collector.limit(), observe)
     }
 
     /// Runs one picture that nobody sent; its `[classes]` logits.

@@ -15,6 +15,7 @@ use super::{
     Wanted, ensemble,
 };
 use crate::model::Model;
+use crate::model::digest::sha256_of_file;
 
 mod network;
 mod signature;
@@ -161,11 +162,23 @@ impl SessionFactory {
 }
 
 impl EngineFactory for SessionFactory {
+    /// From the same bytes as the first: another file that lies there by now has to be loaded as a
+    /// model of its own.
     fn create(&self) -> Result<Box<dyn Engine>, InferenceError> {
+        self.members.iter().try_for_each(|member| unchanged(&member.model))?;
         match self.engine() {
             Ok(engine) => Ok(Box::new(engine)),
             Err(cause) => Err(InferenceError::Failed(cause.to_string())),
         }
+    }
+}
+
+fn unchanged(model: &Model) -> Result<(), InferenceError> {
+    let graph = model.graph.display();
+    match sha256_of_file(&model.graph) {
+        Ok(found) if found == model.sha256 => Ok(()),
+        Ok(_) => Err(InferenceError::Failed(format!("`{graph}` is no longer what was loaded"))),
+        Err(cause) => Err(InferenceError::Failed(format!("cannot read `{graph}`: {cause}"))),
     }
 }
 

@@ -92,6 +92,17 @@ async fn a_device_that_runs_out_of_memory_gets_smaller_batches_from_then_on() {
     assert_eq!(service.engine.batches()[11..], [1, 2, 2]);
 }
 
+#[tokio::test]
+async fn an_engine_built_anew_is_not_asked_for_what_the_memory_was_too_small_for() {
+    let service = Service::with(Settings { max_batch: 8, ..Settings::default() });
+    service.engine.limit_room(3);
+    assert_eq!(next_batch(&service, &[GREEN; 8]).await, [200; 8]);
+    assert_eq!(next_batch(&service, &[LETHAL]).await, [500]);
+    until(|| service.metric("resnet_serve_engine_rebuilds_total") >= 2.0).await;
+    until(|| is(service.metric("resnet_serve_workers"), 1.0)).await;
+    service.assert_still_answers().await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_process_is_not_live_while_a_batch_does_not_end() {
     let service = Service::start();

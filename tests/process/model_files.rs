@@ -3,6 +3,10 @@
 use std::fs;
 use std::process::Output;
 
+use resnet_serve::inference::EngineFactory as _;
+use resnet_serve::inference::onnx::OnnxRuntime;
+use resnet_serve::inference::provider::Provider;
+use resnet_serve::model::Model;
 use serde_json::Value;
 
 use crate::support::{SmallModel, run, stderr, stdout};
@@ -16,6 +20,19 @@ fn assert_refused(output: &Output, code: i32, what: &str) {
     let said = stderr(output);
     assert_eq!(output.status.code(), Some(code), "{said}");
     assert!(said.contains(what), "{said}");
+}
+
+#[test]
+fn an_engine_is_built_anew_from_the_bytes_that_were_loaded_and_no_others() {
+    let model = SmallModel::build();
+    let loaded = std::sync::Arc::new(Model::load(&model.path()).unwrap());
+    let runtime = OnnxRuntime::load(None).unwrap();
+    let sessions = runtime.sessions(loaded, (Provider::Cpu, None), 1);
+    assert!(sessions.create().is_ok());
+    let other = SmallModel::build_with(&["--seed=7"]);
+    fs::copy(other.path().join("model.onnx"), model.path().join("model.onnx")).unwrap();
+    let refused = sessions.create().err().unwrap().to_string();
+    assert!(refused.contains("is no longer what was loaded"), "{refused}");
 }
 
 #[test]

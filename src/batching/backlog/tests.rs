@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::sync::oneshot::error::TryRecvError;
 
 use super::*;
-use crate::batching::job::{Content, JobError, Prepared};
+use crate::batching::job::{Content, JobError, Prepared, Row};
 use crate::batching::queue::Slot;
 use crate::batching::{Answer, BatchSizes, Collector, Queue, Rejection, pair};
 use crate::inference::Wanted;
@@ -304,6 +304,31 @@ async fn who_goes_away_frees_the_place_at_once_though_the_workers_are_busy() {
     assert_eq!(size(collector.decide(Instant::now())), 1, "the one that is still waited for");
     drop(waiting);
     assert!(reserve(&queue, 6, LONG).is_ok(), "every place was given back once");
+}
+
+#[tokio::test]
+async fn who_rebuilds_an_engine_takes_no_image_away_from_a_worker_that_is_free() {
+    let (queue, collector) = queue(64);
+    let (free, rebuilding) = (collector.for_worker(0), collector.for_worker(0));
+    let workers = [
+        std::thread::spawn(move || {
+            while let Some(jobs) = free.next_batch() {
+                for job in jobs {
+                    job.answer(Ok(Row::default()));
+                }
+            }
+        }),
+        std::thread::spawn(move || assert!(!rebuilding.pause(LONG))),
+    ];
+    for _ in 0..100 {
+        let answers = submit(&queue, 1, LONG);
+        let all = futures_util::future::join_all(answers);
+        assert!(tokio::time::timeout(LONG / 10, all).await.is_ok(), "nobody took it");
+    }
+    queue.close();
+    for worker in workers {
+        worker.join().unwrap();
+    }
 }
 
 #[tokio::test(start_paused = true)]
