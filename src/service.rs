@@ -40,6 +40,7 @@ mod watch;
 
 use loader::{Loader, Ready};
 use reload::{Crew, Place, Reloader};
+use watch::Look;
 
 /// How long a scrape or probe that is under way at the end may take.
 const ADMIN_GRACE: Duration = Duration::from_secs(1);
@@ -322,8 +323,10 @@ async fn load(config: &Config, resources: &Resources) -> Result<Loaded, ServeErr
 fn load_all(config: &Config, resources: &Resources) -> Result<Loaded, ServeError> {
     let loader = Loader::new(config, resources)?;
     let (crew, mut places, mut served) = (Crew::default(), Vec::new(), Vec::new());
-    for (ready, folder) in loader.load_all()?.into_iter().zip(&config.models) {
-        places.push(Place::of(&ready, folder.clone()));
+    // Before they are loaded: what changes meanwhile has changed.
+    let looks: Vec<Look> = config.models.iter().map(|folder| Look::at(folder)).collect();
+    for ((ready, folder), look) in loader.load_all()?.into_iter().zip(&config.models).zip(looks) {
+        places.push(Place::of(&ready, folder.clone(), look));
         let Ready { model, info, workers } = ready;
         info.publish(&resources.metrics);
         crew.add(workers);

@@ -9,7 +9,7 @@ use tokio::task;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use super::loader::{Info, Loader, Ready};
-use super::watch::Watched;
+use super::watch::{Look, Watched};
 use crate::reloading::{Order, Orders, ReloadError, Reloaded};
 use crate::serving::App;
 use crate::shutdown::Hangups;
@@ -40,9 +40,9 @@ pub(super) struct Reloader {
 }
 
 impl Place {
-    /// The place of a model that was just loaded.
-    pub(super) fn of(ready: &Ready, folder: PathBuf) -> Self {
-        let watched = Watched::new(&folder);
+    /// The place of a model that was just loaded, from a folder that looked like this before.
+    pub(super) fn of(ready: &Ready, folder: PathBuf, look: Look) -> Self {
+        let watched = Watched::new(look);
         Self { name: ready.model.name().to_owned(), folder, info: ready.info.clone(), watched }
     }
 }
@@ -99,7 +99,8 @@ impl Reloader {
     async fn reload_changed(&mut self) {
         for index in 0..self.places.len() {
             let place = &mut self.places[index];
-            if place.watched.has_changed(&place.folder) {
+            let look = Look::aside(&place.folder).await;
+            if place.watched.has_changed(look) {
                 tracing::info!(folder = %place.folder.display(), "a model's folder has changed");
                 let _ = self.reload_place(index).await;
             }
@@ -129,7 +130,7 @@ impl Reloader {
     /// with the last request that has it.
     async fn replace(&mut self, index: usize) -> Result<Reloaded, String> {
         let place = &mut self.places[index];
-        place.watched = Watched::new(&place.folder);
+        place.watched = Watched::new(Look::aside(&place.folder).await);
         let ready = self.loader.load(&place.folder).await.map_err(|cause| cause.to_string())?;
         let Ready { model, info, workers } = ready;
         let (new_name, version) = (model.name().to_owned(), model.version().to_owned());

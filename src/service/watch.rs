@@ -6,6 +6,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use tokio::task;
+
 use crate::file_state::{self, FileState};
 use crate::model;
 
@@ -14,26 +16,32 @@ pub(super) struct Watched(file_state::Watched<Look>);
 
 /// What a look finds: where the folder really is, of an ensemble its members' too, and the files.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-struct Look {
+pub(super) struct Look {
     folders: Vec<PathBuf>,
     files: Vec<(PathBuf, FileState)>,
 }
 
 impl Watched {
-    /// The folder as it is, about to be loaded.
-    pub(super) fn new(path: &Path) -> Self {
-        Self(file_state::Watched::new(Look::at(path)))
+    /// The folder as it looks, about to be loaded.
+    pub(super) fn new(look: Look) -> Self {
+        Self(file_state::Watched::new(look))
     }
 
     /// Whether the folder differs from what was loaded, and no longer changes.
-    pub(super) fn has_changed(&mut self, path: &Path) -> bool {
-        self.0.has_changed(Look::at(path))
+    pub(super) fn has_changed(&mut self, now: Look) -> bool {
+        self.0.has_changed(now)
     }
 }
 
 impl Look {
+    /// Looks from a thread that may wait: files may be slow.
+    pub(super) async fn aside(path: &Path) -> Self {
+        let path = path.to_owned();
+        task::spawn_blocking(move || Self::at(&path)).await.unwrap_or_default()
+    }
+
     /// What cannot be read is not there.
-    fn at(path: &Path) -> Self {
+    pub(super) fn at(path: &Path) -> Self {
         let Ok(folders) = model::folders(path) else { return Self::default() };
         let entries = folders.iter().filter_map(|folder| fs::read_dir(folder).ok());
         let entries = entries.flatten().filter_map(Result::ok);
@@ -71,28 +79,28 @@ mod tests {
 
     /// What two looks in a row say.
     fn looks(watched: &mut Watched, folder: &Path) -> [bool; 2] {
-        [watched.has_changed(folder), watched.has_changed(folder)]
+        [watched.has_changed(Look::at(folder)), watched.has_changed(Look::at(folder))]
     }
 
     #[test]
     fn a_link_that_is_swapped_is_a_change_when_it_rests() {
         let (root, folder) = mounted();
-        let mut watched = Watched::new(&folder);
+        let mut watched = Watched::new(Look::at(&folder));
         assert_eq!(looks(&mut watched, &folder), [false, false]);
         symlink("2", root.path().join("new")).unwrap();
         fs::rename(root.path().join("new"), root.path().join("data")).unwrap();
         assert_eq!(looks(&mut watched, &folder), [false, true]);
-        watched = Watched::new(&folder);
+        watched = Watched::new(Look::at(&folder));
         assert_eq!(looks(&mut watched, &folder), [false, false]);
     }
 
     #[test]
     fn what_still_changes_is_waited_for_and_what_changes_back_is_no_change() {
         let (_root, folder) = mounted();
-        let mut watched = Watched::new(&folder);
+        let mut watched = Watched::new(Look::at(&folder));
         for length in 1..4 {
             fs::write(folder.join("model.onnx"), vec![0; length]).unwrap();
-            assert!(!watched.has_changed(&folder));
+            assert!(!watched.has_changed(Look::at(&folder)));
         }
         fs::remove_file(folder.join("model.onnx")).unwrap();
         assert_eq!(looks(&mut watched, &folder), [false, false]);
@@ -103,7 +111,7 @@ mod tests {
         let (root, _) = mounted();
         let default = root.path().join("default");
         fs::write(&default, "1").unwrap();
-        let mut watched = Watched::new(&default);
+        let mut watched = Watched::new(Look::at(&default));
         fs::write(&default, "2").unwrap();
         assert_eq!(looks(&mut watched, &default), [false, true]);
     }
@@ -111,7 +119,7 @@ mod tests {
     #[test]
     fn a_folder_that_goes_is_a_change_too() {
         let (root, folder) = mounted();
-        let mut watched = Watched::new(&folder);
+        let mut watched = Watched::new(Look::at(&folder));
         fs::rename(&folder, root.path().join("elsewhere")).unwrap();
         assert_eq!(looks(&mut watched, &folder), [false, true]);
     }
