@@ -89,6 +89,12 @@ impl Cli {
         }
     }
 
+    /// Whether the command goes on until it is told to end.
+    #[must_use]
+    pub fn serves(&self) -> bool {
+        matches!(self.command, Command::Serve(_))
+    }
+
     /// Runs the command and turns what it says into an exit code.
     #[must_use]
     pub fn run(self) -> ExitCode {

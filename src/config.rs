@@ -252,6 +252,16 @@ impl ServeFlags {
         if self.request_timeout.is_zero() {
             mistakes.push("--request-timeout must be above 0".to_owned());
         }
+        for (flag, duration) in [
+            ("--max-wait", self.max_wait),
+            ("--request-timeout", self.request_timeout),
+            ("--drain-delay", self.drain_delay),
+            ("--drain-timeout", self.drain_timeout),
+        ] {
+            if *duration > LONGEST {
+                mistakes.push(format!("{flag}, `{duration}`, is more than a week"));
+            }
+        }
         // A folder that is missing is made.
         if let Some(path) =
             self.inference.device.tensorrt_cache.as_ref().filter(|path| path.is_file())
@@ -261,6 +271,9 @@ impl ServeFlags {
         mistakes
     }
 }
+
+/// Of a flag's durations; of some centuries the clock could not say when they are over.
+const LONGEST: Duration = Duration::from_hours(7 * 24);
 
 fn default_budget() -> u64 {
     resources::memory_limit() / MEMORY_SHARE
@@ -301,11 +314,12 @@ mod tests {
             "--max-batch=300",
             "--memory-budget=1MiB",
             "--request-timeout=0s",
+            "--drain-timeout=18446744073709551615s",
             "--tensorrt-cache=Cargo.toml",
             "--tls-cert=tls.crt",
         ])
         .unwrap_err();
-        assert_eq!(error.to_string().lines().count(), 7, "{error}");
+        assert_eq!(error.to_string().lines().count(), 8, "{error}");
     }
 
     #[test]

@@ -11,5 +11,9 @@ fn main() -> ExitCode {
     if cli.runs_networks() {
         quiet::ensure();
     }
+    if !cli.serves() {
+        // Who reads what it prints may stop reading; a service's log is another matter.
+        sigpipe::reset();
+    }
     cli.run()
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -137,7 +138,7 @@ pub fn resolve(path: &Path) -> Result<PathBuf, ModelError> {
     if path.is_dir() {
         return Ok(path.to_owned());
     }
-    let size = fs::metadata(path).map_err(|cause| error(cause.to_string()))?.len();
+    let size = fs::metadata(path).map_err(|cause| error(missing(&cause)))?.len();
     if size > LONGEST_NAME {
         return Err(error("it is neither a folder nor a file that names one".to_owned()));
     }
@@ -147,6 +148,17 @@ pub fn resolve(path: &Path) -> Result<PathBuf, ModelError> {
         return Ok(folder);
     }
     Err(error(format!("it names `{}`, and there is no such folder beside it", name.trim())))
+}
+
+fn missing(cause: &io::Error) -> String {
+    match cause.kind() {
+        io::ErrorKind::NotFound => {
+            "there is no such folder; `resnet-serve model list` shows which there are, and which \
+             `model fetch` brings"
+                .to_owned()
+        }
+        _ => cause.to_string(),
+    }
 }
 
 fn check_graph(manifest: &Manifest, graph: &Path) -> Result<String, String> {

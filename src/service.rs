@@ -61,8 +61,10 @@ pub enum ServeError {
     #[error(transparent)]
     Tls(#[from] TlsError),
     /// An address cannot be listened on.
-    #[error("cannot listen on `{address}`: {cause}")]
+    #[error("cannot listen on `{address}` ({flag}): {cause}")]
     Listen {
+        /// Where it comes from.
+        flag: &'static str,
         /// As it was given.
         address: String,
         /// What the system says.
@@ -170,11 +172,13 @@ impl Listening {
 }
 
 async fn finish_in_time(finish: impl Future<Output = ()>, limit: Duration, metrics: &Metrics) {
-    if timeout(limit, finish).await.is_ok() {
-        tracing::info!("drained");
-    } else {
-        let images = metrics.inflight_images.get();
+    let late = timeout(limit, finish).await.is_err();
+    let images = metrics.inflight_images.get();
+    // Late with none of them: a connection that nobody asks anything on was open still.
+    if late && images > 0 {
         tracing::warn!(images, "the drain timeout passed with images unanswered");
+    } else {
+        tracing::info!("drained");
     }
 }
 
@@ -201,6 +205,11 @@ fn warn_if_open(config: &Config) {
         config.doors.api_keys_file.is_none() && tls.is_none_or(|tls| tls.client_ca.is_none());
     if open && beyond {
         tracing::warn!("there are no API keys: whoever reaches this service may ask it");
+    }
+    if !config.admin_listen.ip().is_loopback() {
+        tracing::info!(
+            "the admin listener is open to others and asks for no key: whoever reaches it may reload models and change the log level"
+        );
     }
 }
 
@@ -299,7 +308,12 @@ async fn bind(
     (address, listener): (SocketAddr, Listener),
     files: &Files,
 ) -> Result<Entrance, ServeError> {
-    let failed = |cause| ServeError::Listen { address: address.to_string(), cause };
+    let flag = match listener {
+        Listener::Public => "--listen",
+        Listener::Admin => "--admin-listen",
+        Listener::Grpc => "--grpc-listen",
+    };
+    let failed = |cause| ServeError::Listen { flag, address: address.to_string(), cause };
     let bound = TcpListener::bind(address).await.map_err(failed)?;
     let address = bound.local_addr().map_err(failed)?;
     let tls = files.tls.as_ref().map(|tls| {

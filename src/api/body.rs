@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::HeaderMap;
-use axum::http::header::CONTENT_LENGTH;
+use axum::http::header::{CONTENT_LENGTH, EXPECT};
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
 use tokio::time::{Instant as Deadline, timeout, timeout_at};
@@ -60,7 +60,7 @@ impl Purpose<'_> {
         form: impl FnOnce(&HeaderMap) -> Result<T, ApiError>,
     ) -> Result<(Received, T), ApiError> {
         let checked = self.check(headers).and_then(|coding| Ok((coding, form(headers)?)));
-        let ((coding, form), body) = unless_refused(checked, body).await?;
+        let ((coding, form), body) = unless_refused(checked, (headers, body)).await?;
         let reading = self.times.begin(Stage::Read);
         let collecting = self.collect(headers, body).instrument(info_span!("read"));
         let (bytes, charge) =
@@ -152,15 +152,18 @@ impl Purpose<'_> {
     }
 }
 
-/// What was found before the body is read, or an error, for which the body is thrown away.
+/// What was found before the body is read, or an error, for which the body is thrown away: unless the
+/// client waits to be told that it may send it.
 pub(super) async fn unless_refused<T>(
     checked: Result<T, ApiError>,
-    body: Body,
+    (headers, body): (&HeaderMap, Body),
 ) -> Result<(T, Body), ApiError> {
     match checked {
         Ok(checked) => Ok((checked, body)),
         Err(error) => {
-            discard(body).await;
+            if !headers.contains_key(EXPECT) {
+                discard(body).await;
+            }
             Err(error)
         }
     }

@@ -95,7 +95,7 @@ pub(super) async fn classify(
     body: Body,
 ) -> Result<Response, ApiError> {
     let asked = asked(&app, parameters);
-    let (asked, body) = unless_refused(asked, body).await?;
+    let (asked, body) = unless_refused(asked, (&headers, body)).await?;
     let Asked { model, deadline, top_k: asked, crops, wanted } = asked;
     let purpose = Purpose { app: &app, pipeline: &model.pipeline, deadline, times: &times };
     let upload = upload::read(purpose, &headers, body).await?;

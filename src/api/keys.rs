@@ -30,7 +30,7 @@ pub(super) async fn admit(
 ) -> Result<Response, ApiError> {
     let taken = take(&app, &request);
     let (parts, body) = request.into_parts();
-    let (_place, body) = unless_refused(taken, body).await?;
+    let (_place, body) = unless_refused(taken, (&parts.headers, body)).await?;
     Ok(next.run(Request::from_parts(parts, body)).await)
 }
 

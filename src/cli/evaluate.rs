@@ -121,10 +121,15 @@ fn judge(report: &Report, least: Option<f64>) -> Result<(), Failure> {
     if score.answers() == 0 {
         return Err(Failure::Incomplete("not one picture could be read".to_owned()));
     }
-    let top1 = score.top1() * 100.0;
+    let unreadable = report.unreadable.len();
+    let top1 = score.top1_with_wrong(unreadable) * 100.0;
+    let counted = match unreadable {
+        0 => String::new(),
+        count => format!(", where the {count} that could not be read count as wrong"),
+    };
     match least.filter(|least| top1 < *least) {
         Some(least) => Err(Failure::Incomplete(format!(
-            "top-1 is {top1:.2} %, less than the {least} % of --min-top1"
+            "top-1 is {top1:.2} %, less than the {least} % of --min-top1{counted}"
         ))),
         None => Ok(()),
     }

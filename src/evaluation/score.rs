@@ -79,6 +79,12 @@ impl Score {
         share(self.right, self.answers)
     }
 
+    /// The same where so many more count as wrong.
+    #[must_use]
+    pub fn top1_with_wrong(&self, more: usize) -> f64 {
+        share(self.right, self.answers + more)
+    }
+
     /// The share whose class was among the first five; 0 of none.
     #[must_use]
     pub fn top5(&self) -> f64 {

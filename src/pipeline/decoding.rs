@@ -48,8 +48,11 @@ impl Pipeline {
             Ok(pixels.into_iter().map(prepared).collect())
         };
         let decoded = core.run(work).await;
-        let count = u32::try_from(crops.count().get()).unwrap_or(u32::MAX);
-        self.queue.observe_decode(started.elapsed() / count);
+        // A picture that is broken takes less time than one that is not.
+        if let Ok(Ok(_)) = &decoded {
+            let count = u32::try_from(crops.count().get()).unwrap_or(u32::MAX);
+            self.queue.observe_decode(started.elapsed() / count);
+        }
         // A decoder that panics has met a picture that it cannot read.
         let broken = |_| Err(ImageError::Undecodable { reason: "the decoder gave up".to_owned() });
         let prepared = decoded.unwrap_or_else(broken)?;

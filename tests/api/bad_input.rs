@@ -188,6 +188,19 @@ async fn a_body_over_the_limit_is_too_large_declared_or_not() {
     service.assert_still_answers().await;
 }
 
+/// As curl asks before it sends more than a mebibyte.
+#[tokio::test(start_paused = true)]
+async fn a_client_that_asks_first_is_not_told_to_send_what_is_refused() {
+    let service = Service::with(Settings { max_body: 1000, ..Settings::default() });
+    let asks = Request::post("/classify").header("content-length", "1001");
+    let asks = asks.header("expect", "100-continue");
+    let never = stream::pending::<Result<Bytes, io::Error>>();
+    let begun = tokio::time::Instant::now();
+    let answer = service.send(asks.body(Body::from_stream(never)).unwrap()).await;
+    answer.problem(413, "payload_too_large");
+    assert!(begun.elapsed().is_zero(), "the body was waited for");
+}
+
 #[tokio::test]
 async fn a_body_that_breaks_off_leaves_nothing_behind() {
     let service = Service::start();

@@ -1,5 +1,7 @@
 //! The commands other than `serve`.
 
+use std::process::Stdio;
+
 use serde_json::Value;
 
 use crate::support::{SmallModel, command, run, stderr, stdout};
@@ -73,6 +75,15 @@ fn the_models_in_a_folder_are_listed_also_those_that_are_not_in_order() {
 fn the_contract_is_printed() {
     let output = run(&["openapi"]);
     assert_eq!(stdout(&output), include_str!("../../openapi.yaml"));
+}
+
+#[test]
+fn a_reader_that_has_enough_ends_a_command_quietly() {
+    let mut child =
+        command().arg("openapi").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert!(output.stderr.is_empty(), "{}", stderr(&output));
 }
 
 #[test]

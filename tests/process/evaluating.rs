@@ -124,6 +124,16 @@ fn a_score_that_is_too_low_is_exit_code_1() {
 }
 
 #[test]
+fn for_a_least_score_what_cannot_be_read_counts_as_wrong() {
+    let data = Data::new();
+    fs::write(data.folder.join("cat/broken.png"), "no picture").unwrap();
+    let low = data.evaluate(&["--min-top1=66"]);
+    assert_eq!(low.status.code(), Some(1));
+    assert!(stderr(&low).contains("where the 1 that could not be read"), "{}", stderr(&low));
+    assert!(data.evaluate(&[]).status.success());
+}
+
+#[test]
 fn files_that_are_no_pictures_are_counted_and_do_no_harm() {
     let data = Data::new();
     fs::write(data.folder.join("cat/notes.txt"), "no picture").unwrap();

@@ -69,7 +69,7 @@ pub(in crate::api) async fn infer(
     body: Body,
 ) -> Result<Response, ApiError> {
     let arrival = Arrival { at: Instant::now(), deadline: app.deadline(None) };
-    let (model, body) = unless_refused(named(&app, path), body).await?;
+    let (model, body) = unless_refused(named(&app, path), (&headers, body)).await?;
     let (pipeline, deadline) = (&model.pipeline, arrival.deadline);
     let purpose = Purpose { app: &app, pipeline, deadline, times: &times };
     let (received, head) = purpose.read((&headers, body), head_length).await?;

@@ -83,6 +83,11 @@ fn not_a_picture(bytes: &[u8]) -> String {
     if let Some((_, _, name)) = known {
         return format!("`{name}` is not supported; {TAKEN}");
     }
+    if bytes.trim_ascii_start().starts_with(b"{") {
+        return format!(
+            "these bytes look like JSON, which is sent with `content-type: application/json`; {TAKEN}"
+        );
+    }
     let start = &bytes[..bytes.len().min(12)];
     format!("these bytes are no picture; they start with `{}`; {TAKEN}", start.escape_ascii())
 }
@@ -102,6 +107,7 @@ mod tests {
             reason(b"hello, world, how")
                 .starts_with("these bytes are no picture; they start with `hello, world`")
         );
+        assert!(reason(b"{\"images\": []}").starts_with("these bytes look like JSON"));
         assert!(reason(b"\0\0\0\x1cftypavif").starts_with("`AVIF` is not supported"));
         assert!(
             reason(b"\xff\xd8")
