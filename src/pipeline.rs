@@ -2,6 +2,7 @@
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use futures_util::future::try_join_all;
@@ -72,6 +73,8 @@ pub struct Request {
     pub lane: Lane,
     /// What its stages take.
     pub times: StageTimes,
+    /// Whether one of its images has failed all of it.
+    failed: Arc<AtomicBool>,
 }
 
 /// An image as it was sent, and the memory that it holds.
@@ -220,7 +223,8 @@ impl Pipeline {
         let lane = self.resources.pool.lane();
         let wanted = Wanted::Logits;
         let crops = Crops::One;
-        Request { top_k, deadline, crops, wanted, lane, times: StageTimes::default() }
+        let (times, failed) = (StageTimes::default(), Arc::default());
+        Request { top_k, deadline, crops, wanted, lane, times, failed }
     }
 
     /// A request for images whose scores are wanted as they are.
@@ -242,28 +246,30 @@ impl Pipeline {
         places: Vec<Slot>,
         request: &Request,
     ) -> Result<Classification, ClassifyError> {
-        let mut fate = Fate::of_one_image(&self.resources.metrics);
+        let mut fate = Fate::of_one_image(&self.resources.metrics, request);
         let steps = self.classify_picture((image, places), request, &mut fate);
         let result = timeout_at(request.deadline, steps).await;
         fate.settle(result)
     }
 
     /// Runs the network on one image and gives its scores as they are; otherwise does as
-    /// [`Pipeline::classify`].
+    /// [`Pipeline::classify`]. The image is counted even where nothing is awaited.
     ///
     /// # Errors
     ///
     /// As [`Pipeline::classify`].
-    pub async fn score(
-        &self,
+    pub fn score<'a>(
+        &'a self,
         input: Input,
         slot: Slot,
-        request: &Request,
-    ) -> Result<Scores, ClassifyError> {
-        let mut fate = Fate::of_one_image(&self.resources.metrics);
-        let steps = self.score_input((input, slot), request, &mut fate);
-        let result = timeout_at(request.deadline, steps).await;
-        fate.settle(result)
+        request: &'a Request,
+    ) -> impl Future<Output = Result<Scores, ClassifyError>> + 'a {
+        let mut fate = Fate::of_one_image(&self.resources.metrics, request);
+        async move {
+            let steps = self.score_input((input, slot), request, &mut fate);
+            let result = timeout_at(request.deadline, steps).await;
+            fate.settle(result)
+        }
     }
 
     async fn classify_picture(
@@ -369,6 +375,15 @@ impl Request {
     #[must_use]
     pub fn wanting(self, wanted: Wanted) -> Self {
         Self { wanted, ..self }
+    }
+
+    /// One of its images has failed all of it: the others are withdrawn.
+    pub fn fail(&self) {
+        self.failed.store(true, Ordering::Relaxed);
+    }
+
+    fn has_failed(&self) -> bool {
+        self.failed.load(Ordering::Relaxed)
     }
 
     /// The same, with the times of its stages written down there.

@@ -102,6 +102,7 @@ async fn score_all(
     let count = images.len();
     let slots = model.admit(count, request.deadline)?;
     let fail = |index: usize, cause: ClassifyError| {
+        request.fail();
         if count == 1 { cause.into() } else { RequestError::OneOfSeveral { index, cause } }
     };
     let score = |(index, (image, slot))| {

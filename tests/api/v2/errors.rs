@@ -4,6 +4,8 @@ use std::io::Error;
 
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use futures_util::stream::pending;
 use resnet_serve::inference::fake::POISON;
@@ -27,6 +29,21 @@ fn error(answer: &Answer, status: u16) -> String {
 fn changed(mut request: Value, key: &str, value: Value) -> Value {
     request["inputs"][0][key] = value;
     request
+}
+
+#[tokio::test]
+async fn images_that_are_withdrawn_for_another_have_failed_and_no_client_has_left() {
+    let service = Service::start();
+    for bad in [b"no picture".to_vec(), png(RED)[..60].to_vec()] {
+        let mut request = pictures(&[RED, GREEN, RED, GREEN]);
+        request["inputs"][0]["data"][0] = BASE64_STANDARD.encode(bad).into();
+        let answer = infer(&service, &request).await;
+        assert_eq!(answer.status, StatusCode::UNPROCESSABLE_ENTITY, "{}", answer.text);
+    }
+    let images =
+        |outcome| service.metric(&format!("resnet_serve_images_total{{outcome=\"{outcome}\"}}"));
+    let counts = ["undecodable", "failed", "abandoned"].map(images);
+    assert!(counts.iter().zip([2.0, 6.0, 0.0]).all(|(a, b)| (a - b).abs() < 0.1), "{counts:?}");
 }
 
 #[tokio::test]
