@@ -7,6 +7,7 @@ use futures_util::{Stream, StreamExt as _, stream};
 use http::uri::PathAndQuery;
 use prost::Message;
 use resnet_serve::grpc::proto::{ModelInferRequest, ModelStreamInferResponse};
+use resnet_serve::inference::fake::LETHAL;
 use resnet_serve::readiness::State;
 use tonic::{Code, Request, Streaming};
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
@@ -16,7 +17,7 @@ use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
 use tonic_reflection::pb::v1::{ServerReflectionRequest, ServerReflectionResponse};
 
 use super::{GREEN, RED, client, logits, numbers, request, tensor};
-use crate::support::{Service, Settings, until};
+use crate::support::{Service, Settings, spawn, until};
 
 type Messages<Q> = Pin<Box<dyn Stream<Item = Q> + Send>>;
 
@@ -103,9 +104,27 @@ async fn health_is_told_when_it_changes_until_the_listener_stops() {
 }
 
 #[tokio::test]
+async fn health_tells_that_no_worker_is_left() {
+    let service = Service::start();
+    service.readiness.advance(State::Ready);
+    let asked: Messages<HealthCheckRequest> =
+        Box::pin(stream::iter([HealthCheckRequest::default()]));
+    let mut health: Streaming<HealthCheckResponse> =
+        open(&service, "/grpc.health.v1.Health/Watch", asked).await;
+    assert_eq!(health.message().await.unwrap().unwrap().status, 1);
+    service.engine.refuse_engines(usize::MAX);
+    let _lethal = spawn(&service, "", LETHAL);
+    assert_eq!(health.message().await.unwrap().unwrap().status, 2);
+}
+
+#[tokio::test]
 async fn an_unknown_service_has_no_health() {
     let service = Service::start();
     let unknown = HealthCheckRequest { service: "inference.Other".to_owned() };
+    let asked: Messages<HealthCheckRequest> = Box::pin(stream::iter([unknown.clone()]));
+    let mut watched: Streaming<HealthCheckResponse> =
+        open(&service, "/grpc.health.v1.Health/Watch", asked).await;
+    assert_eq!(watched.message().await.unwrap().unwrap().status, 3);
     let answer =
         super::call::<_, HealthCheckResponse>(&service, "/grpc.health.v1.Health/Check", unknown);
     assert_eq!(answer.await.unwrap_err().code(), Code::NotFound);
