@@ -92,8 +92,7 @@ async fn reload(
     State(admin): State<AdminState>,
     parameters: Result<Query<Reload>, QueryRejection>,
 ) -> Result<impl IntoResponse, ApiError> {
-    let Query(Reload { model }) =
-        parameters.map_err(|cause| ApiError::InvalidRequest(cause.body_text()))?;
+    let Query(Reload { model }) = parameters?;
     if let Some(Unready::State(state)) = admin.vitals.unready() {
         return Err(ReloadError::NotServing(state.as_str()).into());
     }

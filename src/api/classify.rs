@@ -8,6 +8,7 @@ use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Extension, Query, State};
 use axum::http::HeaderMap;
+use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use futures_util::future::join_all;
 use serde::Deserialize;
@@ -26,12 +27,17 @@ use super::trace;
 use super::upload::{self, JsonUpload, Upload};
 use crate::inference::Wanted;
 use crate::pipeline::{Classification, ClassifyError, Crops, Request, image_span};
+use crate::preprocess::ImageError;
 use crate::serving::{App, AppState, ServedModel};
 use crate::telemetry::metrics::Stage;
 use crate::telemetry::stages::StageTimes;
 
 /// Classes in an answer that does not say how many.
 const DEFAULT_TOP_K: usize = 5;
+
+/// Predictions of an answer that are written without a thought; more take longer than a request may
+/// hold up the others of its thread.
+const FEW_PREDICTIONS: usize = 1 << 12;
 
 /// What the query may say.
 #[derive(Deserialize, IntoParams)]
@@ -103,10 +109,17 @@ pub(super) async fn classify(
     trace::describe(&model, upload.images.len());
     let request = model.pipeline.request(top_k, deadline).wanting(wanted).cropped(crops);
     let request = request.timed(times.clone());
-    let results = classify_all(&model, upload, request).await?;
+    let results = hinted(classify_all(&model, upload, request).await?, &headers);
     let responding = times.begin(Stage::Respond);
-    let response =
-        info_span!("respond").in_scope(|| respond((&model, crops), results, &request_id));
+    let predictions = results.len() * top_k;
+    let served = Arc::clone(&model);
+    let write = move || respond((&served, crops), results, &request_id);
+    let span = info_span!("respond");
+    let response = if predictions <= FEW_PREDICTIONS {
+        span.in_scope(write)
+    } else {
+        purpose.compute(write).instrument(span).await
+    };
     app.metrics.observe_stage(Stage::Respond, responding.elapsed());
     response
 }
@@ -124,8 +137,7 @@ fn asked(
     app: &AppState,
     parameters: Result<Query<Parameters>, QueryRejection>,
 ) -> Result<Asked, ApiError> {
-    let Query(parameters) =
-        parameters.map_err(|cause| ApiError::InvalidRequest(cause.body_text()))?;
+    let Query(parameters) = parameters?;
     let model = app.model(parameters.model.as_deref())?;
     let deadline = app.deadline(timeout(parameters.timeout_ms)?);
     let crops = crops(parameters.crops)?;
@@ -203,6 +215,24 @@ async fn classify_all(
         model.pipeline.classify(image, places, request).instrument(span)
     };
     Ok(join_all(images.map(classify)).await)
+}
+
+/// curl's `-d`, which takes line ends out, is mistaken for `--data-binary` more often than anything.
+fn hinted(
+    mut results: Vec<Result<Classification, ClassifyError>>,
+    headers: &HeaderMap,
+) -> Vec<Result<Classification, ClassifyError>> {
+    const FORM: &[u8] = b"application/x-www-form-urlencoded";
+    if headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes() == FORM) {
+        for result in &mut results {
+            if let Err(ClassifyError::Image(ImageError::Undecodable { reason })) = result {
+                reason.push_str(
+                    "; with curl, `--data-binary` sends a file as it is, and `-d` does not",
+                );
+            }
+        }
+    }
+    results
 }
 
 /// The only image's error is the request's; among several it stands in its place.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use axum::extract::rejection::QueryRejection;
 use axum::http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -257,6 +258,14 @@ fn classify_kind(error: &ClassifyError) -> Kind {
         ClassifyError::Failed(_) => {
             (StatusCode::INTERNAL_SERVER_ERROR, "inference_failed", "Inference failed")
         }
+    }
+}
+
+impl From<QueryRejection> for ApiError {
+    fn from(rejection: QueryRejection) -> Self {
+        let said = rejection.body_text();
+        let cause = said.rsplit("query string: ").next().unwrap_or_default();
+        Self::InvalidRequest(format!("the query cannot be read: {cause}"))
     }
 }
 

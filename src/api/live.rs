@@ -56,8 +56,7 @@ pub(super) async fn history(
     State(admin): State<AdminState>,
     since: Result<Query<Since>, QueryRejection>,
 ) -> Result<Json<Value>, ApiError> {
-    let Query(Since { since }) =
-        since.map_err(|cause| ApiError::InvalidRequest(cause.body_text()))?;
+    let Query(Since { since }) = since?;
     let (state, reason) = match admin.vitals.unready() {
         None => ("ready", None),
         Some(Unready::State(state)) => (state.as_str(), None),

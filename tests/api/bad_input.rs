@@ -188,6 +188,20 @@ async fn a_body_over_the_limit_is_too_large_declared_or_not() {
     service.assert_still_answers().await;
 }
 
+#[tokio::test]
+async fn what_curl_has_mangled_is_told_for_it_and_a_query_by_its_parameter() {
+    let service = Service::start();
+    let mangled: Vec<u8> = png([1, 2, 3]).into_iter().filter(|byte| *byte != b'\n').collect();
+    let form = service.classify("", "application/x-www-form-urlencoded", mangled.clone()).await;
+    let detail = form.problem(422, "undecodable_image");
+    assert!(detail.contains("`--data-binary`"), "{detail}");
+    let raw = service.classify("", "image/png", mangled).await.problem(422, "undecodable_image");
+    assert!(!raw.contains("--data-binary"), "{raw}");
+    let query = service.classify("?top_k=x", "", png([1, 2, 3])).await;
+    let detail = query.problem(400, "invalid_request");
+    assert!(detail.starts_with("the query cannot be read: top_k: "), "{detail}");
+}
+
 /// As curl asks before it sends more than a mebibyte.
 #[tokio::test(start_paused = true)]
 async fn a_client_that_asks_first_is_not_told_to_send_what_is_refused() {
