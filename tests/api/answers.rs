@@ -7,7 +7,7 @@ use base64::prelude::BASE64_STANDARD;
 use insta::assert_json_snapshot;
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Service, png, post, spawn, until};
+use crate::support::{Answer, Service, Settings, png, post, spawn, until};
 
 const GREEN: [u8; 3] = [0, 200, 0];
 const RED: [u8; 3] = [200, 0, 0];
@@ -63,6 +63,16 @@ async fn the_bytes_decide_not_the_content_type() {
         let answer = service.classify("", kind, png(GREEN)).await;
         assert_eq!(labels(&answer), ["green"], "{kind}");
     }
+}
+
+#[tokio::test]
+async fn a_long_answer_has_every_picture_too() {
+    let settings = Settings { queue_capacity: 1000, memory: 1 << 30, ..Settings::default() };
+    let service = Service::with(settings);
+    let images = vec![BASE64_STANDARD.encode(png(GREEN)); 800];
+    let body = json!({"images": images, "top_k": 6}).to_string();
+    let answer = service.classify("", "application/json", body).await;
+    assert_eq!(labels(&answer), vec!["green"; 800]);
 }
 
 #[tokio::test]
