@@ -40,10 +40,13 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let address = reachable(arguments.admin_listen);
-    let failed = |cause: io::Error| Failure::Incomplete(format!("`{address}`: {cause}"));
-    let answer = match arguments.tls_cert {
-        None => ask(address, &arguments.path),
-        Some(_) => ask_encrypted(address, &arguments.path),
+    let (answer, hint) = match arguments.tls_cert {
+        None => (ask(address, &arguments.path), "; if it speaks TLS, give `--tls-cert`"),
+        Some(_) => (ask_encrypted(address, &arguments.path), ""),
+    };
+    let failed = |cause: io::Error| {
+        let hint = if cause.kind() == io::ErrorKind::ConnectionRefused { "" } else { hint };
+        Failure::Incomplete(format!("`{address}`: {cause}{hint}"))
     };
     let answer = answer.map_err(failed)?;
     let status = answer.split_whitespace().nth(1);

@@ -77,8 +77,12 @@ pub(super) fn parse(text: &str) -> Result<Vec<Entry>, Vec<Mistake>> {
     let (mut names, mut digests) = (HashSet::new(), HashSet::new());
     for (line, text) in lines {
         let unique = |entry: Entry| {
-            let fresh = names.insert(entry.name.clone()) & digests.insert(entry.digest);
-            fresh.then_some(entry).ok_or_else(|| "an earlier line has this name or key".to_owned())
+            let fresh = (names.insert(entry.name.clone()), digests.insert(entry.digest));
+            match fresh {
+                (true, true) => Ok(entry),
+                (false, _) => Err(format!("an earlier line has the name `{}`", entry.name)),
+                (true, false) => Err("an earlier line has this key".to_owned()),
+            }
         };
         match entry(text).and_then(unique) {
             Ok(entry) => entries.push(entry),
@@ -169,8 +173,8 @@ mod tests {
             (&format!("alice:{DIGEST}:inflight=0"), "above 0"),
             (&format!("alice:{DIGEST}:rate=1,rate=2"), "each once"),
             (&format!("alice:{DIGEST}:burst=1"), "each once"),
-            (&format!("bob:{DIGEST}"), "an earlier line"),
-            (&format!("first:{OTHER}"), "an earlier line"),
+            (&format!("bob:{DIGEST}"), "an earlier line has this key"),
+            (&format!("first:{OTHER}"), "an earlier line has the name `first`"),
         ] {
             let mistakes = parse(&format!("first:{DIGEST}\n{line}\nx")).unwrap_err();
             assert_eq!(mistakes.len(), 2, "{line}");

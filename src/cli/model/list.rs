@@ -76,7 +76,7 @@ fn line(folder: &Path, is_default: bool) -> String {
             format!("{name:<22} {version:<8} {classes:>7} {size:>9}  {state}{mark}")
         }
         Err(error) => {
-            let mistakes = error.mistakes.join("; ");
+            let mistakes = error.mistakes.join("; ").replace('\n', "");
             format!("{name:<22} {:<8} {:>7} {:>9}  not ready: {mistakes}{mark}", "-", "-", "-")
         }
     }
