@@ -43,7 +43,9 @@ pub struct Rejection {
 fn words(reason: Reason) -> &'static str {
     match reason {
         Reason::QueueFull => "as many images are waiting as may wait; try again later",
-        Reason::Deadline => "the images that wait would not be through before the deadline",
+        Reason::Deadline => {
+            "by what images take at present, the answer would come after the deadline"
+        }
         Reason::NoWorker => "the network does not run at present; try again later",
         Reason::Memory => "pictures take all the memory that they may; try again later",
         Reason::Draining => "the service is shutting down; try another instance",

@@ -136,7 +136,7 @@ impl SessionFactory {
         let session = self.session(member).map_err(|cause| LoadError::Session {
             graph: graph.clone(),
             provider: self.provider,
-            cause: cause.to_string(),
+            cause: with_remedy(cause.to_string()),
         })?;
         let signature = Signature::check(&session, &member.model)
             .map_err(|mistakes| LoadError::Signature { graph: graph.clone(), mistakes })?;
@@ -170,6 +170,14 @@ impl EngineFactory for SessionFactory {
             Ok(engine) => Ok(Box::new(engine)),
             Err(cause) => Err(InferenceError::Failed(cause.to_string())),
         }
+    }
+}
+
+fn with_remedy(cause: String) -> String {
+    if cause.contains("is not enabled in this build") {
+        format!("{cause} (`make runtime FLAVOR=gpu` fetches one in which it is)")
+    } else {
+        cause
     }
 }
 
