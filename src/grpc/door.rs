@@ -54,7 +54,7 @@ impl Door {
         let metrics = self.app.metrics.clone();
         let mut record = Record::begin(request.uri().path(), request.headers(), metrics);
         let answer = match self.admit(&request, &mut record) {
-            Ok((key, _place)) => self.answer(request, key).await,
+            Ok((key, _place)) => self.answer(request, (key, record.gone.clone())).await,
             Err(error) => {
                 record.over_quota = matches!(error, RequestError::RateLimited(_));
                 Err(status(&error))
@@ -89,7 +89,7 @@ impl Door {
     async fn answer<B>(
         mut self,
         mut request: Request<B>,
-        key: Option<Key>,
+        (key, gone): (Option<Key>, CancellationToken),
     ) -> Result<Response<Body>, Status>
     where
         B: http_body::Body<Data = Bytes> + Send + 'static,
@@ -102,7 +102,7 @@ impl Door {
         request.extensions_mut().insert(call.clone());
         let endless = request.uri().path().ends_with(REFLECTION);
         let end = if endless { self.stop.clone() } else { CancellationToken::new() };
-        let request = request.map(|body| self.charged(body, call, end));
+        let request = request.map(|body| self.charged(body, call, (end, gone)));
         let answering = AssertUnwindSafe(self.routes.call(request)).catch_unwind();
         match timeout_at(deadline, answering).await {
             Ok(Ok(Ok(response))) => Ok(response),
@@ -112,15 +112,24 @@ impl Door {
         }
     }
 
-    /// Charges each part of a body before it is kept, and takes no more of it from `end` on.
-    fn charged<B>(&self, body: B, call: Call, end: CancellationToken) -> Body
+    /// Charges each part of a body before it is kept, and takes no more of it from `end` on. `gone`
+    /// is cancelled when the body breaks off, which only its client can be the cause of.
+    fn charged<B>(
+        &self,
+        body: B,
+        call: Call,
+        (end, gone): (CancellationToken, CancellationToken),
+    ) -> Body
     where
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
         let door = self.clone();
         let frames = BodyStream::new(body).map(move |frame| {
-            let frame = frame.map_err(|cause| Status::from_error(cause.into()))?;
+            let frame = frame.map_err(|cause| {
+                gone.cancel();
+                Status::from_error(cause.into())
+            })?;
             match frame.data_ref() {
                 Some(data) if !call.grow(data.len()) => Err(door.out_of_memory()),
                 _ => Ok(frame),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use http::HeaderMap;
+use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status};
 use uuid::Uuid;
 
@@ -46,6 +47,8 @@ pub(super) struct Record {
     pub(super) key: Option<Name>,
     /// Whether that key has asked too much: not the service's load, though gRPC has one status for both.
     pub(super) over_quota: bool,
+    /// Cancelled when the client breaks off its upload: then nothing is answered any more.
+    pub(super) gone: CancellationToken,
     started: Instant,
     status: Status,
 }
@@ -64,6 +67,7 @@ impl Record {
             route,
             key: None,
             over_quota: false,
+            gone: CancellationToken::new(),
             started: Instant::now(),
             status: Status::cancelled("the client went away"),
         }
@@ -73,7 +77,9 @@ impl Record {
     pub(super) fn note(&mut self, headers: &HeaderMap) -> bool {
         let status = Status::from_header_map(headers);
         let ends = status.is_some();
-        self.status = status.unwrap_or_else(|| self.status.clone());
+        if !self.gone.is_cancelled() {
+            self.status = status.unwrap_or_else(|| self.status.clone());
+        }
         ends
     }
 

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use axum::body::Body;
 use bytes::Bytes;
-use futures_util::stream::pending;
+use futures_util::stream::{iter, pending};
+use http_body_util::BodyExt as _;
 use resnet_serve::grpc::proto::infer_parameter::ParameterChoice;
 use resnet_serve::grpc::proto::model_infer_request::InferRequestedOutputTensor;
 use resnet_serve::grpc::proto::{
@@ -185,6 +186,22 @@ async fn a_client_that_goes_away_is_not_worked_for_and_written_down() {
     service.engine.release();
     let line = format!(r#"resnet_serve_requests_total{{route="{INFER}",status="499"}}"#);
     until(|| service.metrics.render().contains(&line)).await;
+    service.assert_still_answers().await;
+}
+
+#[tokio::test]
+async fn a_client_that_breaks_off_its_upload_has_gone_away() {
+    let service = Service::start();
+    for path in [INFER, "/inference.GRPCInferenceService/ModelStreamInfer"] {
+        let reset = std::io::Error::other("the stream was reset");
+        let parts = [Ok(Bytes::from_static(b"\0\0\0\x01\0half")), Err(reset)];
+        let request = axum::http::Request::post(path).header("content-type", "application/grpc");
+        let request = request.body(Body::from_stream(iter(parts))).unwrap();
+        let answer = service.grpc.clone().oneshot(request).await.unwrap();
+        let _ = answer.into_body().collect().await;
+        let line = format!(r#"resnet_serve_requests_total{{route="{path}",status="499"}}"#);
+        assert!((service.metric(&line) - 1.0).abs() < 0.1);
+    }
     service.assert_still_answers().await;
 }
 
