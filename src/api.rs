@@ -16,7 +16,7 @@ mod classify;
 mod cors;
 pub mod document;
 pub mod error;
-mod inflate;
+pub(crate) mod inflate;
 mod keys;
 pub mod listener;
 mod live;

@@ -11,10 +11,11 @@ use crate::api::Router;
 use crate::serving::App;
 
 mod call;
-pub(crate) mod codec;
 mod convert;
 mod door;
 mod health;
+mod intake;
+mod message;
 pub mod proto;
 mod record;
 mod service;
@@ -36,7 +37,6 @@ use service::Inference;
 pub fn router(app: App, stop: CancellationToken) -> Router {
     let inference = Inference { app: app.clone(), stop: stop.clone() };
     let inference = GrpcInferenceServiceServer::new(inference)
-        .max_decoding_message_size(app.limits.max_body)
         .accept_compressed(Gzip)
         .accept_compressed(Deflate)
         .send_compressed(Gzip)

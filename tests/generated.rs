@@ -23,7 +23,6 @@ fn the_code_and_the_descriptors_are_those_of_the_definition() {
         .btree_map(".")
         // The tensors of a request stay where they were received.
         .bytes(".")
-        .codec_path("crate::grpc::codec::GuardedCodec")
         .emit_rerun_if_changed(false)
         .out_dir(folder.path())
         .compile_fds(compiled(true).file_descriptor_set())

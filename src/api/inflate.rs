@@ -15,7 +15,7 @@ const STEP: usize = 64 << 10;
 
 /// How a body is compressed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Coding {
+pub(crate) enum Coding {
     /// As in RFC 1952.
     Gzip,
     /// As in RFC 1950, which HTTP calls `deflate`.
@@ -24,7 +24,7 @@ pub(super) enum Coding {
 
 /// A body that could not be inflated.
 #[derive(Debug, Error)]
-pub(super) enum InflateError {
+pub(crate) enum InflateError {
     /// It is larger than it may be.
     #[error("the body is too large when inflated")]
     TooLarge,
@@ -37,6 +37,15 @@ pub(super) enum InflateError {
 }
 
 impl Coding {
+    /// The coding of that name.
+    pub(crate) fn named(name: &[u8]) -> Option<Self> {
+        match name.to_ascii_lowercase().as_slice() {
+            b"gzip" => Some(Self::Gzip),
+            b"deflate" => Some(Self::Deflate),
+            _ => None,
+        }
+    }
+
     /// The coding that the headers name, none for a plain body.
     ///
     /// # Errors
@@ -46,12 +55,11 @@ impl Coding {
         let Some(value) = headers.get(CONTENT_ENCODING).map(HeaderValue::as_bytes) else {
             return Ok(None);
         };
-        match value.to_ascii_lowercase().as_slice() {
-            b"identity" => Ok(None),
-            b"gzip" => Ok(Some(Self::Gzip)),
-            b"deflate" => Ok(Some(Self::Deflate)),
-            _ => Err(String::from_utf8_lossy(value).into_owned()),
+        if value.eq_ignore_ascii_case(b"identity") {
+            return Ok(None);
         }
+        let unknown = || String::from_utf8_lossy(value).into_owned();
+        Self::named(value).map(Some).ok_or_else(unknown)
     }
 }
 
@@ -61,7 +69,7 @@ impl Coding {
 /// # Errors
 ///
 /// When it becomes too large, finds no memory, or is broken.
-pub(super) fn inflate(
+pub(crate) fn inflate(
     coding: Coding,
     compressed: &[u8],
     (limit, charge): (usize, &mut Charge),

@@ -1,5 +1,6 @@
 //! What is known of a call before its message is there.
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -7,8 +8,9 @@ use http::HeaderMap;
 use tokio::time::Instant;
 use tonic::{Extensions, Status};
 
+use super::message::Received;
+use super::status::INTERNAL;
 use crate::keys::{Key, Place};
-use crate::memory::Charge;
 use crate::protocol::Arrival;
 use crate::serving::{AppState, RequestError};
 
@@ -18,38 +20,57 @@ const TIMEOUT: &str = "grpc-timeout";
 /// Digits of a timeout, by the protocol.
 const DIGITS: usize = 8;
 
+/// The method that asks the network once.
+const INFER: &str = "/inference.GRPCInferenceService/ModelInfer";
+
+/// The method whose requests come one after another in one call.
+const STREAM: &str = "/inference.GRPCInferenceService/ModelStreamInfer";
+
+/// What is asked for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Method {
+    /// One request for inference.
+    Infer,
+    /// Requests for inference, one after another.
+    StreamInfer,
+    /// What is answered from what is known.
+    Other,
+}
+
 /// One call. Clones are the same call.
 #[derive(Clone)]
 pub(super) struct Call {
+    pub(super) method: Method,
     /// When its first message began to come.
     pub(super) arrival: Arrival,
     /// When its client stops waiting, where it says so.
     patience: Option<Instant>,
-    charge: Arc<Mutex<Charge>>,
+    /// What has come and is not yet answered.
+    waiting: Arc<Mutex<VecDeque<Received>>>,
     /// Whose it is, where keys are asked for.
     key: Option<Key>,
 }
 
 impl Call {
-    /// A call with these headers; what comes of its body will be charged.
+    /// A call with these headers.
     ///
     /// # Errors
     ///
     /// For a timeout that is none.
     pub(super) fn new(
         app: &AppState,
-        headers: &HeaderMap,
-        (charge, key): (Charge, Option<Key>),
+        (method, headers): (Method, &HeaderMap),
+        key: Option<Key>,
     ) -> Result<Self, Status> {
         let patience = timeout(headers)?.and_then(|timeout| Instant::now().checked_add(timeout));
         let arrival = arrival(app, patience);
-        Ok(Self { arrival, patience, charge: Arc::new(Mutex::new(charge)), key })
+        Ok(Self { method, arrival, patience, waiting: Arc::default(), key })
     }
 
     /// The call that a request belongs to.
     pub(super) fn of(extensions: &Extensions) -> Result<Self, Status> {
         let call = extensions.get::<Self>().cloned();
-        call.ok_or_else(|| Status::internal("an internal error"))
+        call.ok_or_else(|| Status::internal(INTERNAL))
     }
 
     /// Counts a request that begins against its key's quota.
@@ -57,24 +78,40 @@ impl Call {
         Ok(self.key.as_ref().map(Key::take).transpose()?)
     }
 
-    /// Charges a part of the body that has come.
-    #[must_use]
-    pub(super) fn grow(&self, bytes: usize) -> bool {
-        self.lock().grow(bytes as u64)
+    /// Lets a request wait until tonic hands on the empty message in its place.
+    pub(super) fn put(&self, received: Received) {
+        self.lock().push_back(received);
     }
 
-    /// What was charged so far, for the message that it belongs to.
-    pub(super) fn take_charge(&self) -> Charge {
-        self.lock().take()
+    /// The request that has waited longest.
+    ///
+    /// # Errors
+    ///
+    /// When there is none, which is a bug.
+    pub(super) fn take(&self) -> Result<Received, Status> {
+        self.lock().pop_front().ok_or_else(|| Status::internal(INTERNAL))
     }
 
-    /// When one of its messages came that has just come.
+    /// When a message came that has just come.
     pub(super) fn message_arrival(&self, app: &AppState) -> Arrival {
-        arrival(app, self.patience)
+        match self.method {
+            Method::StreamInfer => arrival(app, self.patience),
+            Method::Infer | Method::Other => self.arrival,
+        }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Charge> {
-        self.charge.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Received>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Method {
+    pub(super) fn of(path: &str) -> Self {
+        match path {
+            INFER => Self::Infer,
+            STREAM => Self::StreamInfer,
+            _ => Self::Other,
+        }
     }
 }
 

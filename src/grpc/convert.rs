@@ -37,11 +37,11 @@ pub(super) fn request(message: ModelInferRequest) -> Result<InferRequest, Reques
     })
 }
 
-/// Bytes that typed contents take on their way into a tensor, in each of two steps.
+/// Bytes that typed contents take on their way into a tensor, beside what they are decoded to.
 pub(super) fn peak_bytes(message: &ModelInferRequest) -> u64 {
     let contents = message.inputs.iter().filter_map(|input| input.contents.as_ref());
     let numbers = contents.map(|of| of.uint_contents.len() + of.fp32_contents.len());
-    2 * (numbers.sum::<usize>() * size_of::<f32>()) as u64
+    (numbers.sum::<usize>() * size_of::<f32>()) as u64
 }
 
 fn tensors(

@@ -15,9 +15,11 @@ use tonic::body::Body;
 use tonic::codegen::Service as _;
 use tonic::service::Routes;
 
-use super::call::Call;
+use super::call::{Call, Method};
+use super::intake::Intake;
 use super::record::Record;
-use super::status::status;
+use super::status::{INTERNAL, out_of_memory, status};
+use crate::api::inflate::Coding;
 use crate::keys::{Key, Place};
 use crate::pipeline::ClassifyError;
 use crate::serving::{App, RequestError};
@@ -25,8 +27,8 @@ use crate::serving::{App, RequestError};
 /// The method whose stream its clients leave open, and which does not end by itself.
 const REFLECTION: &str = "/ServerReflectionInfo";
 
-/// The method whose requests come one after another in one call.
-const STREAM: &str = "/ModelStreamInfer";
+/// The header in which a client says how it compresses.
+const ENCODING: &str = "grpc-encoding";
 
 /// Services and methods that no key is asked for: what probes ask, and the service's description.
 const OPEN: [&str; 4] = [
@@ -82,7 +84,7 @@ impl Door {
         let Some(key) = self.app.key(request.headers())? else { return Ok((None, None)) };
         record.key = Some(key.name().clone());
         // Each message of a stream takes a place for itself.
-        let place = if path.ends_with(STREAM) { None } else { Some(key.take()?) };
+        let place = if Method::of(path) == Method::StreamInfer { None } else { Some(key.take()?) };
         Ok((Some(key), place))
     }
 
@@ -95,64 +97,44 @@ impl Door {
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
-        let charge = self.app.memory.charge(0).ok_or_else(|| self.out_of_memory())?;
-        let call = Call::new(&self.app, request.headers(), (charge, key))?;
+        let method = Method::of(request.uri().path());
+        let call = Call::new(&self.app, (method, request.headers()), key)?;
         let deadline = call.arrival.deadline;
         answer_as_asked(request.headers_mut());
         request.extensions_mut().insert(call.clone());
         let endless = request.uri().path().ends_with(REFLECTION);
-        let end = if endless { self.stop.clone() } else { CancellationToken::new() };
-        let request = request.map(|body| self.charged(body, call, (end, gone)));
+        let intake = Intake {
+            app: self.app.clone(),
+            call,
+            coding: take_coding(request.headers_mut()),
+            end: if endless { self.stop.clone() } else { CancellationToken::new() },
+            gone,
+            charge: self.app.memory.charge(0).ok_or_else(|| out_of_memory(&self.app))?,
+        };
+        let request = request.map(|body| Body::new(StreamBody::new(intake.messages(body))));
         let answering = AssertUnwindSafe(self.routes.call(request)).catch_unwind();
         match timeout_at(deadline, answering).await {
             Ok(Ok(Ok(response))) => Ok(response),
             Ok(Ok(Err(never))) => match never {},
-            Ok(Err(_panic)) => Err(Status::internal("an internal error")),
+            Ok(Err(_panic)) => Err(Status::internal(INTERNAL)),
             Err(_) => Err(status(&RequestError::Image(ClassifyError::Expired))),
         }
-    }
-
-    /// Charges each part of a body before it is kept, and takes no more of it from `end` on. `gone`
-    /// is cancelled when the body breaks off, which only its client can be the cause of.
-    fn charged<B>(
-        &self,
-        body: B,
-        call: Call,
-        (end, gone): (CancellationToken, CancellationToken),
-    ) -> Body
-    where
-        B: http_body::Body<Data = Bytes> + Send + 'static,
-        B::Error: Into<Box<dyn Error + Send + Sync>>,
-    {
-        let door = self.clone();
-        let frames = BodyStream::new(body).map(move |frame| {
-            let frame = frame.map_err(|cause| {
-                gone.cancel();
-                Status::from_error(cause.into())
-            })?;
-            match frame.data_ref() {
-                Some(data) if !call.grow(data.len()) => Err(door.out_of_memory()),
-                _ => Ok(frame),
-            }
-        });
-        Body::new(StreamBody::new(frames.take_until(end.cancelled_owned())))
-    }
-
-    /// Which model a call is for is not known yet; all of them share the memory.
-    fn out_of_memory(&self) -> Status {
-        let model = self.app.models.get(None);
-        let rejection = model.map(|model| model.pipeline.out_of_memory());
-        let error = rejection.map(RequestError::from);
-        error.map_or_else(|| Status::resource_exhausted("out of memory"), |error| status(&error))
     }
 }
 
 /// Most clients can inflate answers and few want them deflated: those do that compress themselves.
 fn answer_as_asked(headers: &mut HeaderMap) {
-    let compressed = headers.get("grpc-encoding").is_some_and(|coding| coding != "identity");
+    let compressed = headers.get(ENCODING).is_some_and(|coding| coding != "identity");
     if !compressed {
         headers.remove("grpc-accept-encoding");
     }
+}
+
+/// How messages are compressed, of which tonic knows nothing then; what is not known it refuses.
+fn take_coding(headers: &mut HeaderMap) -> Option<Coding> {
+    let coding = headers.get(ENCODING).and_then(|coding| Coding::named(coding.as_bytes()))?;
+    headers.remove(ENCODING);
+    Some(coding)
 }
 
 /// Notes how a call ends, which its trailers say.

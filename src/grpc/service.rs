@@ -3,11 +3,11 @@
 use std::pin::Pin;
 
 use futures_util::Stream;
-use prost::Message as _;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::call::Call;
+use super::message::Received;
 use super::proto::grpc_inference_service_server::GrpcInferenceService;
 use super::proto::{
     ModelConfigRequest, ModelConfigResponse, ModelInferRequest, ModelInferResponse,
@@ -17,10 +17,12 @@ use super::proto::{
 };
 use super::status::status;
 use super::{convert, stream};
+use crate::pipeline::ClassifyError;
+use crate::protocol;
 use crate::protocol::config::ModelConfig;
+use crate::protocol::message::InferResponse;
 use crate::protocol::metadata::{ModelMetadata, ServerMetadata};
-use crate::protocol::{self, Arrival, Prepared};
-use crate::serving::{App, AppState, RequestError};
+use crate::serving::{App, AppState, RequestError, ServedModel};
 use crate::telemetry::metrics::Stage;
 
 /// Answers calls.
@@ -90,9 +92,8 @@ impl GrpcInferenceService for Inference {
         &self,
         request: Request<ModelInferRequest>,
     ) -> Result<Response<ModelInferResponse>, Status> {
-        let call = Call::of(request.extensions())?;
-        let message = (call.arrival, request.into_inner());
-        let answer = infer(&self.app, &call, message).await;
+        let received = Call::of(request.extensions())?.take()?;
+        let answer = infer(&self.app, received).await;
         answer.map(Response::new).map_err(|error| status(&error))
     }
 
@@ -107,26 +108,30 @@ impl GrpcInferenceService for Inference {
     }
 }
 
-/// Answers one message. What it holds of the memory budget is what has come of the call so far.
+/// Answers one request.
 pub(super) async fn infer(
     app: &AppState,
-    call: &Call,
-    (arrival, message): (Arrival, ModelInferRequest),
+    received: Received,
 ) -> Result<ModelInferResponse, RequestError> {
-    let model = app.version(&message.model_name, given(&message.model_version))?;
-    let length = message.encoded_len();
-    let mut charge = call.take_charge();
-    // A compressed message is larger than what was charged for it on its way.
-    let missing = (length as u64).saturating_sub(charge.bytes());
-    if !charge.grow(missing + convert::peak_bytes(&message)) {
-        return Err(model.pipeline.out_of_memory().into());
-    }
-    let prepared = Prepared::new(&model, convert::request(message)?, (length, charge))?;
-    let response = protocol::run(&model, prepared, arrival).await?;
+    let (model, prepared) = received.prepared?;
+    let response = protocol::run(&model, prepared, received.arrival).await?;
     let started = tokio::time::Instant::now();
-    let response = convert::response(response);
+    let response = respond(&model, response).await?;
     app.metrics.observe_stage(Stage::Respond, started.elapsed());
     Ok(response)
+}
+
+/// A large answer is written on the pool.
+async fn respond(
+    model: &ServedModel,
+    response: InferResponse,
+) -> Result<ModelInferResponse, RequestError> {
+    if !response.is_large() {
+        return Ok(convert::response(response));
+    }
+    let core = model.pipeline.pool().lane().core().await;
+    let written = core.run(|| convert::response(response)).await;
+    written.map_err(|panicked| ClassifyError::Failed(panicked.to_string()).into())
 }
 
 /// A text that is there; proto3 has no other way to leave one out.

@@ -7,11 +7,14 @@ use tonic_types::{ErrorDetails, StatusExt as _};
 
 use crate::batching::Rejection;
 use crate::pipeline::ClassifyError;
-use crate::serving::{self, RequestError};
+use crate::serving::{self, AppState, RequestError};
 use crate::telemetry::metrics::Reason;
 
 /// The trailer by which gRPC's own retries know when to come back, in milliseconds.
 const PUSHBACK: &str = "grpc-retry-pushback-ms";
+
+/// What is said of a bug.
+pub(super) const INTERNAL: &str = "an internal error";
 
 /// The answer to a request that has none.
 pub(super) fn status(error: &RequestError) -> Status {
@@ -20,6 +23,14 @@ pub(super) fn status(error: &RequestError) -> Status {
         Some(wait) => come_back(code(error), words, wait),
         None => Status::new(code(error), words),
     }
+}
+
+/// The refusal of what the memory budget has no room for. Which model it is for may not be known
+/// yet; all of them share the memory.
+pub(super) fn out_of_memory(app: &AppState) -> Status {
+    let rejection = app.models.get(None).map(|model| model.pipeline.out_of_memory());
+    let error = rejection.map(RequestError::from);
+    error.map_or_else(|| Status::resource_exhausted("out of memory"), |error| status(&error))
 }
 
 /// The one place that decides them.

@@ -5,6 +5,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming};
 
 use super::call::Call;
+use super::message::Received;
 use super::proto::{ModelInferRequest, ModelInferResponse, ModelStreamInferResponse};
 use super::service::infer;
 use crate::serving::{self, App, RequestError};
@@ -20,8 +21,10 @@ pub(super) fn answers(
     requests: Streaming<ModelInferRequest>,
 ) -> impl Stream<Item = Result<ModelStreamInferResponse, Status>> {
     let answer = move |request: Result<ModelInferRequest, Status>| {
+        // At once, so that each gets its own.
+        let received = request.and_then(|_| call.take());
         let (app, call) = (app.clone(), call.clone());
-        async move { Ok(answer(&app, &call, request?).await) }
+        async move { Ok(answer(&app, &call, received?).await) }
     };
     let ended = stop.clone();
     let farewell = stream::once(async move { ended.is_cancelled() })
@@ -35,16 +38,16 @@ pub(super) fn answers(
 async fn admitted(
     app: &App,
     call: &Call,
-    request: ModelInferRequest,
+    received: Received,
 ) -> Result<ModelInferResponse, RequestError> {
     let _place = call.take_place()?;
-    infer(app, call, (call.message_arrival(app), request)).await
+    infer(app, received).await
 }
 
 /// A request that fails does not end its stream.
-async fn answer(app: &App, call: &Call, request: ModelInferRequest) -> ModelStreamInferResponse {
-    let (model_name, id) = (request.model_name.clone(), request.id.clone());
-    match admitted(app, call, request).await {
+async fn answer(app: &App, call: &Call, received: Received) -> ModelStreamInferResponse {
+    let (model_name, id) = (received.model_name.clone(), received.id.clone());
+    match admitted(app, call, received).await {
         Ok(response) => ModelStreamInferResponse {
             error_message: String::new(),
             infer_response: Some(response),

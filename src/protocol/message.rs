@@ -7,6 +7,9 @@ use bytes::Bytes;
 
 use super::interface::DataType;
 
+/// Numbers of an answer that are written without a thought.
+const FEW_NUMBERS: usize = 1 << 14;
+
 /// What is to be inferred from what.
 #[derive(Clone, Debug, Default)]
 pub struct InferRequest {
@@ -96,6 +99,15 @@ pub enum OutputData {
     Classes(Vec<String>),
 }
 
+impl InferResponse {
+    /// Whether writing it down takes longer than a request may hold up the others of its thread.
+    #[must_use]
+    pub fn is_large(&self) -> bool {
+        let numbers = self.outputs.iter().map(|output| output.shape.iter().product::<usize>());
+        numbers.sum::<usize>() > FEW_NUMBERS
+    }
+}
+
 impl OutputTensor {
     /// The type of its elements.
     #[must_use]
@@ -126,6 +138,30 @@ fn with_length(text: &str) -> impl Iterator<Item = u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn response(shapes: &[&[usize]]) -> InferResponse {
+        let outputs = shapes.iter().map(|shape| OutputTensor {
+            name: "features".to_owned(),
+            shape: shape.to_vec(),
+            data: OutputData::Float32(Vec::new()),
+            binary: true,
+        });
+        InferResponse {
+            id: String::new(),
+            model_name: "colors".to_owned(),
+            model_version: "7".to_owned(),
+            trained: true,
+            outputs: outputs.collect(),
+        }
+    }
+
+    #[test]
+    fn an_answer_is_large_by_the_numbers_of_all_its_outputs() {
+        assert!(!response(&[]).is_large());
+        assert!(!response(&[&[8, 1000], &[8, 1000]]).is_large());
+        assert!(response(&[&[8, 1000], &[8, 1000], &[1, 1000]]).is_large());
+        assert!(response(&[&[9, 2048]]).is_large());
+    }
 
     #[test]
     fn numbers_are_little_endian_and_texts_stand_behind_their_lengths() {

@@ -18,6 +18,7 @@ use crate::support::{Service, png};
 mod calls;
 mod errors;
 mod keys;
+mod messages;
 mod streams;
 
 const GREEN: [u8; 3] = [0, 200, 0];

@@ -26,10 +26,6 @@ use crate::telemetry::stages::StageTimes;
 /// Bytes of the JSON in front of binary data.
 const HEAD_LENGTH: HeaderName = HeaderName::from_static("inference-header-content-length");
 
-/// Numbers of an answer that are written without a thought; more take longer than a request may
-/// hold up the others of its thread.
-const FEW_NUMBERS: usize = 1 << 14;
-
 /// Runs a model on encoded pictures, or on its own input.
 #[utoipa::path(
     post,
@@ -108,12 +104,10 @@ async fn prepare(
 }
 
 async fn respond(response: InferResponse, purpose: Purpose<'_>) -> Result<Response, ApiError> {
-    let numbers = response.outputs.iter().map(|output| output.shape.iter().product::<usize>());
-    let numbers: usize = numbers.sum();
-    let written = if numbers <= FEW_NUMBERS {
-        body::write(&response)
-    } else {
+    let written = if response.is_large() {
         purpose.compute(move || Ok(body::write(&response))).await?
+    } else {
+        body::write(&response)
     };
     let Written { bytes, head } = written;
     let kind = if head.is_some() { "application/octet-stream" } else { "application/json" };
