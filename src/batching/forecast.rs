@@ -25,20 +25,36 @@ pub(super) const CAUTION: f64 = 3.0;
 /// No experience makes a promise more than this much longer, or shorter, than its forecast.
 const FACTOR: std::ops::RangeInclusive<f64> = 0.5..=4.0;
 
-/// An exponentially weighted mean of durations.
+/// Images before what decoding takes is taken to be known: if all decoders stand still at the first ones,
+/// that is no rule.
+const ENOUGH: u32 = 8;
+
+/// One that takes more than this times the mean counts as having taken that.
+const SURPRISE: f64 = 3.0;
+
+/// An exponentially weighted mean of durations, of the first few the least.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct MeanDuration(Option<f64>);
+pub(super) struct MeanDuration {
+    seconds: f64,
+    seen: u32,
+}
 
 impl MeanDuration {
     pub(super) fn observe(&mut self, took: Duration) {
         let seconds = took.as_secs_f64();
-        let mean = self.0.get_or_insert(seconds);
-        *mean += (seconds - *mean) * LATEST;
+        self.seen = self.seen.saturating_add(1);
+        if self.seen == 1 {
+            self.seconds = seconds;
+        } else if self.seen <= ENOUGH {
+            self.seconds = self.seconds.min(seconds);
+        } else {
+            self.seconds += (seconds.min(SURPRISE * self.seconds) - self.seconds) * LATEST;
+        }
     }
 
-    /// Zero while nothing is known.
+    /// Zero while too little is known.
     pub(super) fn get(self) -> Duration {
-        Duration::from_secs_f64(self.0.unwrap_or_default())
+        if self.seen < ENOUGH { Duration::ZERO } else { Duration::from_secs_f64(self.seconds) }
     }
 }
 
@@ -160,6 +176,20 @@ mod tests {
     #[test]
     fn nothing_is_forecast_where_no_worker_works() {
         assert_eq!(Outlook { leads: Vec::new(), ..outlook(9) }.finish(5), Duration::ZERO);
+    }
+
+    #[test]
+    fn decoders_that_stood_still_are_no_rule() {
+        let mut decode = MeanDuration::default();
+        decode.observe(Duration::from_secs(1));
+        decode.observe(Duration::from_secs(1));
+        assert_eq!(decode.get(), Duration::ZERO, "too little is known");
+        (0..20).for_each(|_| decode.observe(MILLISECOND));
+        assert_eq!(decode.get(), MILLISECOND);
+        decode.observe(Duration::from_secs(1));
+        assert!(decode.get() < 2 * MILLISECOND, "{:?}", decode.get());
+        (0..200).for_each(|_| decode.observe(10 * MILLISECOND));
+        assert!(decode.get() > 9 * MILLISECOND, "{:?}", decode.get());
     }
 
     #[test]
