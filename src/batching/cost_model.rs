@@ -4,14 +4,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::backlog::into_f64;
-use super::forecast::CAUTION;
+use super::forecast::{CAUTION, SURPRISE};
 
 /// The weight of all earlier batches shrinks by this with each new one: the last 50 or so count.
 const MEMORY: f64 = 0.98;
-
-/// A batch that took more than this times its prediction counts as having taken that: one stall
-/// does not spoil the model, a lasting change is learned within some batches.
-const SURPRISE: f64 = 3.0;
 
 /// The weight of the latest batch of one size: more than on the line, which every size teaches.
 const PER_SIZE: f64 = 0.2;
@@ -52,9 +48,10 @@ impl CostModel {
 
     /// Learns from a batch of `slots` images, padding included.
     pub fn observe(&mut self, slots: usize, took: Duration) {
-        let seconds = self.plausible(slots, took);
+        let mut seconds = took.as_secs_f64();
         let predicted = self.predict(slots).as_secs_f64();
         if predicted > 0.0 {
+            seconds = seconds.min(SURPRISE * predicted);
             let error = (seconds / predicted - 1.0).abs();
             self.deviation += (error - self.deviation) * LATEST_ERROR;
         }
@@ -90,12 +87,6 @@ impl CostModel {
     pub fn batching_pays(&self) -> bool {
         let (fixed, per_image) = self.line.coefficients();
         fixed > FIXED_SHARE * (fixed + per_image)
-    }
-
-    fn plausible(&self, slots: usize, took: Duration) -> f64 {
-        let predicted = self.predict(slots).as_secs_f64();
-        let seconds = took.as_secs_f64();
-        if predicted > 0.0 { seconds.min(SURPRISE * predicted) } else { seconds }
     }
 }
 

@@ -29,8 +29,9 @@ const FACTOR: std::ops::RangeInclusive<f64> = 0.5..=4.0;
 /// that is no rule.
 const ENOUGH: u32 = 8;
 
-/// One that takes more than this times the mean counts as having taken that.
-const SURPRISE: f64 = 3.0;
+/// What takes more than this times what was predicted counts as having taken that: one stall does not
+/// spoil what is known, a lasting change is learned within some steps.
+pub(super) const SURPRISE: f64 = 3.0;
 
 /// An exponentially weighted mean of durations, of the first few the least.
 #[derive(Clone, Copy, Debug, Default)]

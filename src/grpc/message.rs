@@ -7,6 +7,7 @@ use prost::Message as _;
 use tonic::Status;
 
 use super::proto::ModelInferRequest;
+use super::service::given;
 use super::status::out_of_memory;
 use super::{convert, weigh};
 use crate::api::inflate::{Coding, InflateError, inflate};
@@ -88,8 +89,7 @@ fn prepare(
     message: ModelInferRequest,
     (length, mut charge): (usize, Charge),
 ) -> Result<(Arc<ServedModel>, Prepared), RequestError> {
-    let version = Some(message.model_version.as_str()).filter(|version| !version.is_empty());
-    let model = app.version(&message.model_name, version)?;
+    let model = app.version(&message.model_name, given(&message.model_version))?;
     if !charge.grow(convert::peak_bytes(&message)) {
         return Err(model.pipeline.out_of_memory().into());
     }

@@ -135,6 +135,6 @@ async fn respond(
 }
 
 /// A text that is there; proto3 has no other way to leave one out.
-fn given(text: &str) -> Option<&str> {
+pub(super) fn given(text: &str) -> Option<&str> {
     Some(text).filter(|text| !text.is_empty())
 }

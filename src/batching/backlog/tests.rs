@@ -28,12 +28,16 @@ fn queue(queue_capacity: usize) -> (Queue, Collector) {
 }
 
 fn with_sizes(queue_capacity: usize, sizes: BatchSizes) -> (Queue, Collector) {
+    with_workers(1, queue_capacity, sizes)
+}
+
+fn with_workers(workers: usize, queue_capacity: usize, sizes: BatchSizes) -> (Queue, Collector) {
     let gathering = Gathering {
         queue_capacity: count(queue_capacity),
         sizes,
         max_wait: WAIT,
-        workers: count(1),
-        decoders: count(1),
+        workers: count(workers),
+        decoders: count(workers),
     };
     pair(gathering, Arc::new(Metrics::new()))
 }
@@ -135,15 +139,7 @@ async fn a_batch_that_runs_counts_for_what_is_left_of_it() {
 
 #[tokio::test(start_paused = true)]
 async fn with_two_workers_a_batch_waits_for_the_one_that_is_free_first() {
-    let sizes = BatchSizes::Any { limit: count(4) };
-    let gathering = Gathering {
-        queue_capacity: count(64),
-        sizes,
-        max_wait: WAIT,
-        workers: count(2),
-        decoders: count(2),
-    };
-    let (queue, collector) = pair(gathering, Arc::new(Metrics::new()));
+    let (queue, collector) = with_workers(2, 64, BatchSizes::Any { limit: count(4) });
     teach(&collector, (0, 10));
     let mut answers = submit(&queue, 4, LONG);
     let _first = run(collector.decide(Instant::now()));

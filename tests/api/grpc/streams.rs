@@ -87,13 +87,14 @@ async fn a_stream_ends_with_its_listener_after_what_has_come_is_answered() {
     assert_eq!(second.unwrap_err().code(), Code::Unavailable);
 }
 
+async fn watch(service: &Service, asked: HealthCheckRequest) -> Streaming<HealthCheckResponse> {
+    open(service, "/grpc.health.v1.Health/Watch", Box::pin(stream::iter([asked]))).await
+}
+
 #[tokio::test]
 async fn health_is_told_when_it_changes_until_the_listener_stops() {
     let service = Service::start();
-    let asked: Messages<HealthCheckRequest> =
-        Box::pin(stream::iter([HealthCheckRequest::default()]));
-    let mut health: Streaming<HealthCheckResponse> =
-        open(&service, "/grpc.health.v1.Health/Watch", asked).await;
+    let mut health = watch(&service, HealthCheckRequest::default()).await;
     assert_eq!(health.message().await.unwrap().unwrap().status, 2);
     service.readiness.advance(State::Ready);
     assert_eq!(health.message().await.unwrap().unwrap().status, 1);
@@ -107,10 +108,7 @@ async fn health_is_told_when_it_changes_until_the_listener_stops() {
 async fn health_tells_that_no_worker_is_left() {
     let service = Service::start();
     service.readiness.advance(State::Ready);
-    let asked: Messages<HealthCheckRequest> =
-        Box::pin(stream::iter([HealthCheckRequest::default()]));
-    let mut health: Streaming<HealthCheckResponse> =
-        open(&service, "/grpc.health.v1.Health/Watch", asked).await;
+    let mut health = watch(&service, HealthCheckRequest::default()).await;
     assert_eq!(health.message().await.unwrap().unwrap().status, 1);
     service.engine.refuse_engines(usize::MAX);
     let _lethal = spawn(&service, "", LETHAL);
@@ -121,9 +119,7 @@ async fn health_tells_that_no_worker_is_left() {
 async fn an_unknown_service_has_no_health() {
     let service = Service::start();
     let unknown = HealthCheckRequest { service: "inference.Other".to_owned() };
-    let asked: Messages<HealthCheckRequest> = Box::pin(stream::iter([unknown.clone()]));
-    let mut watched: Streaming<HealthCheckResponse> =
-        open(&service, "/grpc.health.v1.Health/Watch", asked).await;
+    let mut watched = watch(&service, unknown.clone()).await;
     assert_eq!(watched.message().await.unwrap().unwrap().status, 3);
     let answer =
         super::call::<_, HealthCheckResponse>(&service, "/grpc.health.v1.Health/Check", unknown);

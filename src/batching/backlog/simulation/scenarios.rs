@@ -16,6 +16,14 @@ fn share(part: usize, of: usize) -> f64 {
     into_f64(part) / into_f64(of.max(1))
 }
 
+/// That at least 0.95 of the capacity is used, and that less than a share of the answers is late.
+fn assert_works_in_time(scenario: &Scenario, most_late: f64) {
+    let outcome = scenario.run();
+    let Tally { answered, late, expired, .. } = outcome.small;
+    assert!(goodput(scenario, &outcome) > 0.95, "{scenario:?} {:?}", outcome.small);
+    assert!(share(late + expired, answered) < most_late, "{scenario:?} {:?}", outcome.small);
+}
+
 #[test]
 fn nothing_is_refused_at_half_of_the_capacity() {
     let outcome = Scenario { load: 0.5, ..Scenario::default() }.run();
@@ -37,10 +45,7 @@ fn at_three_times_the_capacity_the_device_works_for_answers_in_time_only() {
                 noise,
                 ..Scenario::default()
             };
-            let outcome = scenario.run();
-            let Tally { answered, late, expired, .. } = outcome.small;
-            assert!(goodput(&scenario, &outcome) > 0.95, "{scenario:?} {:?}", outcome.small);
-            assert!(share(late + expired, answered) < 0.02, "{scenario:?} {:?}", outcome.small);
+            assert_works_in_time(&scenario, 0.02);
         }
     }
 }
@@ -56,10 +61,7 @@ fn many_workers_keep_what_was_promised_for_all_of_them() {
         cost: (2.0, 40.0),
         ..Scenario::default()
     };
-    let outcome = scenario.run();
-    let Tally { answered, late, expired, .. } = outcome.small;
-    assert!(goodput(&scenario, &outcome) > 0.95, "{:?}", outcome.small);
-    assert!(share(late + expired, answered) < 0.005, "{:?}", outcome.small);
+    assert_works_in_time(&scenario, 0.005);
 }
 
 #[test]
