@@ -18,13 +18,14 @@ use crate::memory::{Charge, MemoryBudget};
 use crate::model::{Manifest, Model};
 use crate::preprocess::{ImageError, ImageHeader, Transform};
 use crate::ranking::{self, Ranked};
-use crate::telemetry::metrics::{Metrics, Outcome, Reason, Stage};
+use crate::telemetry::metrics::{Metrics, Outcome, Stage};
 use crate::telemetry::stages::StageTimes;
 
 mod crops;
 mod decoding;
 mod explain;
 mod fate;
+mod room;
 mod waiting;
 
 pub use crops::Crops;
@@ -125,6 +126,14 @@ pub enum ClassifyError {
     /// There was no room for it.
     #[error(transparent)]
     Rejected(#[from] Rejection),
+    /// No waiting would make room for it.
+    #[error("the request takes `{needed}` bytes, and the memory budget is `{budget}`")]
+    TooLarge {
+        /// Bytes that it holds and asks for.
+        needed: u64,
+        /// Bytes of the whole budget.
+        budget: u64,
+    },
     /// Its deadline passed before its turn.
     #[error("the deadline passed before the image's turn")]
     Expired,
@@ -202,13 +211,6 @@ impl Pipeline {
     #[must_use]
     pub fn pool(&self) -> &CpuPool {
         &self.resources.pool
-    }
-
-    /// The refusal of what the memory budget has no room for.
-    #[must_use]
-    pub fn out_of_memory(&self) -> Rejection {
-        self.resources.metrics.count_rejection(Reason::Memory);
-        self.queue.rejection(Reason::Memory)
     }
 
     /// The most images that one request can have.

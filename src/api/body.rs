@@ -103,8 +103,8 @@ impl Purpose<'_> {
             return Err(ApiError::PayloadTooLarge(limit));
         }
         // Only compared: what a client announces is not charged before it has come.
-        if announced.is_some_and(|length| length as u64 > self.app.memory.left()) {
-            return Err(self.pipeline.out_of_memory().into());
+        if let Some(length) = announced.filter(|length| *length as u64 > self.app.memory.left()) {
+            return Err(self.pipeline.no_room(length as u64).into());
         }
         Coding::of(headers).map_err(ApiError::UnsupportedEncoding)
     }
@@ -112,9 +112,8 @@ impl Purpose<'_> {
     /// The whole body; each chunk is charged before it is kept.
     async fn collect(self, headers: &HeaderMap, body: Body) -> Result<(Bytes, Charge), ApiError> {
         let limit = self.app.limits.max_body;
-        let full = || ApiError::from(self.pipeline.out_of_memory());
         // What a client only announces is not charged, or the announcement would be an attack.
-        let mut charge = self.app.memory.charge(0).ok_or_else(full)?;
+        let mut charge = self.app.memory.charge(0).ok_or_else(|| self.pipeline.no_room(0))?;
         let announced = declared_length(headers).unwrap_or(0);
         let mut collected = BytesMut::with_capacity(announced.min(FIRST_ALLOCATION));
         let mut chunks = body.into_data_stream();
@@ -123,9 +122,7 @@ impl Purpose<'_> {
             if collected.len() + chunk.len() > limit {
                 return Err(ApiError::PayloadTooLarge(limit));
             }
-            if !charge.grow(chunk.len() as u64) {
-                return Err(full());
-            }
+            self.pipeline.grow(&mut charge, chunk.len() as u64)?;
             collected.extend_from_slice(&chunk);
         }
         Ok((collected.freeze(), charge))
@@ -146,7 +143,7 @@ impl Purpose<'_> {
         });
         inflating.await.map_err(|_| ApiError::Internal)?.map_err(|error| match error {
             InflateError::TooLarge => ApiError::PayloadTooLarge(limit),
-            InflateError::OutOfMemory => self.pipeline.out_of_memory().into(),
+            InflateError::OutOfMemory { needed } => self.pipeline.no_room(needed).into(),
             InflateError::Broken(_) => ApiError::InvalidRequest(error.to_string()),
         })
     }

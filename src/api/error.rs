@@ -24,6 +24,8 @@ type Kind = (StatusCode, &'static str, &'static str);
 
 const INVALID_REQUEST: Kind =
     (StatusCode::BAD_REQUEST, "invalid_request", "The request is invalid");
+const TOO_LARGE: Kind =
+    (StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large", "The body is too large");
 const NOT_FOUND: Kind = (StatusCode::NOT_FOUND, "not_found", "There is no such thing");
 
 /// Everything that a request can be refused or fail with.
@@ -116,9 +118,7 @@ impl ApiError {
             Self::BodyTimeout => {
                 (StatusCode::REQUEST_TIMEOUT, "request_timeout", "The body came too slowly")
             }
-            Self::PayloadTooLarge(_) => {
-                (StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large", "The body is too large")
-            }
+            Self::PayloadTooLarge(_) => TOO_LARGE,
             Self::UnsupportedMediaType(_) | Self::UnsupportedEncoding(_) => (
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
                 "unsupported_media_type",
@@ -252,6 +252,7 @@ fn classify_kind(error: &ClassifyError) -> Kind {
         ClassifyError::Rejected(_) => {
             (StatusCode::SERVICE_UNAVAILABLE, "overloaded", "The service is overloaded")
         }
+        ClassifyError::TooLarge { .. } => TOO_LARGE,
         ClassifyError::Expired => {
             (StatusCode::GATEWAY_TIMEOUT, "deadline_exceeded", "The deadline has passed")
         }

@@ -30,7 +30,10 @@ pub(crate) enum InflateError {
     TooLarge,
     /// There is no memory for it.
     #[error("there is no memory for the inflated body")]
-    OutOfMemory,
+    OutOfMemory {
+        /// Bytes that it holds and asks for, before it is known how many it will need.
+        needed: u64,
+    },
     /// It is not what it claims to be.
     #[error("the body cannot be inflated: {0}")]
     Broken(io::Error),
@@ -81,7 +84,7 @@ pub(crate) fn inflate(
     let mut inflated = Vec::new();
     loop {
         if !charge.grow(STEP as u64) {
-            return Err(InflateError::OutOfMemory);
+            return Err(InflateError::OutOfMemory { needed: charge.bytes() + STEP as u64 });
         }
         let mut step = decoder.by_ref().take(STEP as u64);
         let read = step.read_to_end(&mut inflated).map_err(InflateError::Broken)?;
@@ -144,7 +147,7 @@ mod tests {
         let bomb = gzip(&vec![0; 8 << 20]);
         assert!(bomb.len() < 10_000);
         assert!(matches!(within(1 << 20, BUDGET, &bomb), Err(InflateError::TooLarge)));
-        assert!(matches!(within(9 << 20, 1 << 20, &bomb), Err(InflateError::OutOfMemory)));
+        assert!(matches!(within(9 << 20, 1 << 20, &bomb), Err(InflateError::OutOfMemory { .. })));
     }
 
     #[test]

@@ -82,9 +82,7 @@ async fn take_apart(
         Form::Json => 2 * length,
         Form::Multipart { .. } => length,
     };
-    if !charge.grow(copies) {
-        return Err(purpose.pipeline.out_of_memory().into());
-    }
+    purpose.pipeline.grow(&mut charge, copies)?;
     let most = purpose.pipeline.max_images().get();
     let parse = move || match form {
         Form::Raw => Ok((vec![body], None)),

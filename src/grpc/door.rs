@@ -18,7 +18,7 @@ use tonic::service::Routes;
 use super::call::{Call, Method};
 use super::intake::Intake;
 use super::record::Record;
-use super::status::{INTERNAL, out_of_memory, status};
+use super::status::{INTERNAL, no_room, status};
 use crate::api::inflate::Coding;
 use crate::keys::{Key, Place};
 use crate::pipeline::ClassifyError;
@@ -109,7 +109,7 @@ impl Door {
             coding: take_coding(request.headers_mut()),
             end: if endless { self.stop.clone() } else { CancellationToken::new() },
             gone,
-            charge: self.app.memory.charge(0).ok_or_else(|| out_of_memory(&self.app))?,
+            charge: self.app.memory.charge(0).ok_or_else(|| no_room(&self.app, 0))?,
         };
         let request = request.map(|body| Body::new(StreamBody::new(intake.messages(body))));
         let answering = AssertUnwindSafe(self.routes.call(request)).catch_unwind();

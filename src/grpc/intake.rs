@@ -12,7 +12,7 @@ use tonic::Status;
 
 use super::call::{Call, Method};
 use super::message::{Received, Sent, too_large};
-use super::status::{INTERNAL, out_of_memory};
+use super::status::{INTERNAL, grow};
 use crate::api::inflate::Coding;
 use crate::memory::Charge;
 use crate::serving::App;
@@ -148,8 +148,7 @@ impl Reader {
     }
 
     fn grow(&mut self, bytes: usize) -> Result<(), Status> {
-        let grown = self.intake.charge.grow(bytes as u64);
-        grown.then_some(()).ok_or_else(|| out_of_memory(&self.intake.app))
+        grow(&self.intake.app, &mut self.intake.charge, bytes as u64)
     }
 
     /// How the message is compressed that begins here.

@@ -8,7 +8,7 @@ use tonic::Status;
 
 use super::proto::ModelInferRequest;
 use super::service::given;
-use super::status::out_of_memory;
+use super::status::{grow, no_room};
 use super::{convert, weigh};
 use crate::api::inflate::{Coding, InflateError, inflate};
 use crate::memory::Charge;
@@ -52,7 +52,7 @@ impl Sent {
         let inflated = inflate(coding, &bytes, (limit, &mut charge));
         let bytes = inflated.map_err(|error| match error {
             InflateError::TooLarge => too_large(limit),
-            InflateError::OutOfMemory => out_of_memory(app),
+            InflateError::OutOfMemory { needed } => no_room(app, needed),
             InflateError::Broken(_) => Status::invalid_argument(error.to_string()),
         })?;
         charge.shrink_to(bytes.len() as u64);
@@ -73,9 +73,7 @@ impl Sent {
             let words = format!("the message would take {decoded} bytes, {length} were sent");
             return Err(Status::invalid_argument(words));
         }
-        if !charge.grow(decoded as u64) {
-            return Err(out_of_memory(app));
-        }
+        grow(app, &mut charge, decoded as u64)?;
         let message = ModelInferRequest::decode(bytes)
             .map_err(|cause| Status::invalid_argument(cause.to_string()))?;
         let (model_name, id) = (message.model_name.clone(), message.id.clone());
@@ -90,9 +88,7 @@ fn prepare(
     (length, mut charge): (usize, Charge),
 ) -> Result<(Arc<ServedModel>, Prepared), RequestError> {
     let model = app.version(&message.model_name, given(&message.model_version))?;
-    if !charge.grow(convert::peak_bytes(&message)) {
-        return Err(model.pipeline.out_of_memory().into());
-    }
+    model.pipeline.grow(&mut charge, convert::peak_bytes(&message))?;
     let prepared = Prepared::new(&model, convert::request(message)?, (length, charge))?;
     Ok((model, prepared))
 }

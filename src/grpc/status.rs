@@ -6,6 +6,7 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
 use crate::batching::Rejection;
+use crate::memory::Charge;
 use crate::pipeline::ClassifyError;
 use crate::serving::{self, AppState, RequestError};
 use crate::telemetry::metrics::Reason;
@@ -25,11 +26,21 @@ pub(super) fn status(error: &RequestError) -> Status {
     }
 }
 
-/// The refusal of what the memory budget has no room for. Which model it is for may not be known
-/// yet; all of them share the memory.
-pub(super) fn out_of_memory(app: &AppState) -> Status {
-    let rejection = app.models.get(None).map(|model| model.pipeline.out_of_memory());
-    let error = rejection.map(RequestError::from);
+/// Charges `bytes` more for what a message becomes.
+///
+/// # Errors
+///
+/// As [`no_room`], where they are not there.
+pub(super) fn grow(app: &AppState, charge: &mut Charge, bytes: u64) -> Result<(), Status> {
+    let needed = charge.bytes().saturating_add(bytes);
+    if charge.grow(bytes) { Ok(()) } else { Err(no_room(app, needed)) }
+}
+
+/// The refusal of what takes `needed` bytes, which are not there. Which model it is for may not be
+/// known yet; all of them share the memory.
+pub(super) fn no_room(app: &AppState, needed: u64) -> Status {
+    let refused = app.models.get(None).map(|model| model.pipeline.no_room(needed));
+    let error = refused.map(RequestError::from);
     error.map_or_else(|| Status::resource_exhausted("out of memory"), |error| status(&error))
 }
 
@@ -48,6 +59,7 @@ fn code(error: &RequestError) -> Code {
                 ..
             }) => Code::Unavailable,
             ClassifyError::Rejected(_) => Code::ResourceExhausted,
+            ClassifyError::TooLarge { .. } => Code::OutOfRange,
             ClassifyError::Expired => Code::DeadlineExceeded,
             ClassifyError::Failed(_) => Code::Internal,
         },

@@ -46,7 +46,7 @@ impl Drop for Fate<'_> {
 fn outcome<T>(result: &Result<T, ClassifyError>) -> Outcome {
     match result {
         Ok(_) => Outcome::Classified,
-        Err(ClassifyError::Image(_)) => Outcome::Undecodable,
+        Err(ClassifyError::Image(_) | ClassifyError::TooLarge { .. }) => Outcome::Undecodable,
         Err(ClassifyError::Rejected(_)) => Outcome::Rejected,
         Err(ClassifyError::Expired) => Outcome::Expired,
         Err(ClassifyError::Failed(_)) => Outcome::Failed,

@@ -80,7 +80,7 @@ async fn the_limits_hold_for_what_a_body_becomes() {
     let bomb = |size| gzip(&vec![0; size]);
     assert!(bomb(2_000_000).len() < 10_000);
     let answer = classify(&service, "gzip", "image/png", bomb(400_000)).await;
-    answer.problem(503, "overloaded");
+    assert!(answer.problem(413, "payload_too_large").contains("the memory budget is `300000`"));
     let service = Service::with(Settings { max_body: 100_000, ..Settings::default() });
     let answer = classify(&service, "gzip", "image/png", bomb(2_000_000)).await;
     assert!(answer.problem(413, "payload_too_large").contains("100000 bytes"));

@@ -139,9 +139,32 @@ async fn an_answer_that_does_not_come_by_its_deadline_is_504_though_the_batch_go
 #[tokio::test]
 async fn a_body_that_is_announced_as_larger_than_what_memory_is_left_is_refused_unread() {
     let service = Service::with(Settings { memory: 1000, ..Settings::default() });
-    let mut request = post("/classify", "", Body::from_stream(pending::<Result<Bytes, Error>>()));
-    request.headers_mut().insert("content-length", HeaderValue::from_static("1001"));
-    assert_refused(&service.send(request).await, "overloaded");
+    let announced = |length| {
+        let mut request =
+            post("/classify", "", Body::from_stream(pending::<Result<Bytes, Error>>()));
+        request.headers_mut().insert("content-length", HeaderValue::from_static(length));
+        service.send(request)
+    };
+    let held = service.memory.charge(500);
+    assert_refused(&announced("501").await, "overloaded");
+    drop(held);
+    announced("1001").await.problem(413, "payload_too_large");
+}
+
+#[tokio::test]
+async fn a_body_that_no_waiting_would_make_room_for_is_called_too_large() {
+    let service = Service::with(Settings { memory: 3000, ..Settings::default() });
+    let json = |length| format!(r#"{{"image": "{}"}}"#, "A".repeat(length)).into_bytes();
+    // As it comes, as text and as bytes.
+    let answer = service.classify("", "application/json", json(1200)).await;
+    assert!(answer.problem(413, "payload_too_large").contains("the memory budget is `3000`"));
+    assert!(answer.headers.get("retry-after").is_none());
+    let held = service.memory.charge(1000);
+    assert_refused(&service.classify("", "application/json", json(800)).await, "overloaded");
+    drop(held);
+    let answer = service.classify("", "application/json", json(800)).await;
+    answer.problem(422, "undecodable_image");
+    assert_eq!(service.memory.left(), 3000);
 }
 
 #[tokio::test]

@@ -92,9 +92,7 @@ async fn prepare(
     purpose: Purpose<'_>,
 ) -> Result<Prepared, ApiError> {
     let Received { bytes, mut charge } = received;
-    if !charge.grow(body::peak_bytes(&bytes, head)) {
-        return Err(purpose.pipeline.out_of_memory().into());
-    }
+    purpose.pipeline.grow(&mut charge, body::peak_bytes(&bytes, head))?;
     let model = Arc::clone(model);
     let work = move || {
         let request = body::parse(&bytes, head)?;

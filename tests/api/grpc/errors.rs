@@ -227,16 +227,21 @@ async fn what_comes_is_charged_to_the_memory_budget_and_given_back() {
     let service = Service::with(Settings { memory, ..Settings::default() });
     let large = request("image", "BYTES", &[1], vec![0; 30_000]);
     let status = refused(&service, large.clone()).await;
-    assert_eq!(status.code(), Code::ResourceExhausted);
-    assert!(status.get_details_retry_info().is_some());
+    assert_eq!(status.code(), Code::OutOfRange);
+    assert!(status.get_details_retry_info().is_none());
     let inflated = call_with(&mut compressing(&service, Gzip), INFER, Request::new(large)).await;
     let inflated: Result<Response<ModelInferResponse>, _> = inflated;
-    assert_eq!(inflated.unwrap_err().code(), Code::ResourceExhausted);
+    assert_eq!(inflated.unwrap_err().code(), Code::OutOfRange);
     let mut typed = tensor(&[RED; 60]);
     typed.raw_input_contents.clear();
     let contents = InferTensorContents { uint_contents: vec![9; 60 * 48], ..Default::default() };
     typed.inputs[0].contents = Some(contents);
-    assert_eq!(refused(&service, typed).await.code(), Code::ResourceExhausted);
+    assert_eq!(refused(&service, typed).await.code(), Code::OutOfRange);
+    let held = service.memory.charge(15_000);
+    let status = refused(&service, request("image", "BYTES", &[1], vec![0; 10_000])).await;
+    assert_eq!(status.code(), Code::ResourceExhausted);
+    assert!(status.get_details_retry_info().is_some());
+    drop(held);
     infer(&service, tensor(&[GREEN])).await.unwrap();
     until(|| service.memory.left() == memory).await;
 }

@@ -89,8 +89,12 @@ async fn what_a_message_would_become_is_refused_before_its_call_ends() {
     for sent in [gzip(&picture), gzip(&typed(30_000)), plain(&typed(30_000))] {
         assert!(sent.len() < 40_000);
         let answer = send(service.grpc.clone(), INFER, open(sent)).await;
-        assert_eq!(status(&answer), "8");
+        assert_eq!(status(&answer), "11");
     }
+    let held = service.memory.charge(90_000);
+    let answer = send(service.grpc.clone(), INFER, open(plain(&typed(3000)))).await;
+    assert_eq!(status(&answer), "8");
+    drop(held);
     assert_eq!(service.memory.left(), 100_000);
 }
 

@@ -244,6 +244,11 @@ async fn the_limits_of_a_body_are_those_of_classify() {
     error(&service.send(coded("gzip", png(GREEN))).await, 400);
     error(&service.send(coded("br", png(GREEN))).await, 415);
     let service = Service::with(Settings { memory: 1000, ..Settings::default() });
-    error(&infer(&service, &tensor(&[GREEN; 4])).await, 503);
+    error(&infer(&service, &tensor(&[GREEN; 4])).await, 413);
     assert_eq!(service.memory.left(), 1000);
+    let service = Service::with(Settings { memory: 50_000, ..Settings::default() });
+    let held = service.memory.charge(49_000);
+    error(&infer(&service, &tensor(&[GREEN; 4])).await, 503);
+    drop(held);
+    assert_eq!(infer(&service, &tensor(&[GREEN; 4])).await.status, 200);
 }

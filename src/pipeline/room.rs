@@ -1,0 +1,36 @@
+//! What a request may take of the memory budget.
+
+use super::{ClassifyError, Pipeline};
+use crate::batching::Rejection;
+use crate::memory::Charge;
+use crate::telemetry::metrics::Reason;
+
+impl Pipeline {
+    /// Charges `bytes` more for what a request becomes.
+    ///
+    /// # Errors
+    ///
+    /// As [`no_room`](Self::no_room), where they are not there.
+    pub fn grow(&self, charge: &mut Charge, bytes: u64) -> Result<(), ClassifyError> {
+        if charge.grow(bytes) {
+            return Ok(());
+        }
+        Err(self.no_room(charge.bytes().saturating_add(bytes)))
+    }
+
+    /// The refusal of what takes `needed` bytes, which are not there: for good where the whole budget
+    /// has not as many, else for now.
+    #[must_use]
+    pub fn no_room(&self, needed: u64) -> ClassifyError {
+        let budget = self.resources.memory.limit();
+        if needed > budget {
+            return ClassifyError::TooLarge { needed, budget };
+        }
+        self.out_of_memory().into()
+    }
+
+    pub(super) fn out_of_memory(&self) -> Rejection {
+        self.resources.metrics.count_rejection(Reason::Memory);
+        self.queue.rejection(Reason::Memory)
+    }
+}
