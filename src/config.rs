@@ -30,12 +30,14 @@ const MEMORY_SHARE: u64 = 3;
 /// The flags of `serve`, as typed.
 #[derive(Args, Debug)]
 pub struct ServeFlags {
-    #[command(flatten)]
-    inference: InferenceFlags,
+    /// Check the configuration, the models and the device, then exit
+    #[arg(long)]
+    pub check: bool,
 
     /// Model folder, or a file that names one beside it; give it several times for several models
     #[arg(
         long,
+        help_heading = "Models",
         env = "RESNET_SERVE_MODEL",
         value_name = "DIR",
         default_value = "models/default",
@@ -43,9 +45,13 @@ pub struct ServeFlags {
     )]
     model: Vec<PathBuf>,
 
+    #[command(flatten)]
+    inference: InferenceFlags,
+
     /// Address of the public listener; port 0 picks a free one
     #[arg(
         long,
+        help_heading = "Listeners",
         env = "RESNET_SERVE_LISTEN",
         value_name = "ADDR",
         default_value = "127.0.0.1:8080"
@@ -55,6 +61,7 @@ pub struct ServeFlags {
     /// Address of the admin listener: probes, metrics, log level
     #[arg(
         long,
+        help_heading = "Listeners",
         env = "RESNET_SERVE_ADMIN_LISTEN",
         value_name = "ADDR",
         default_value = "127.0.0.1:9090"
@@ -64,6 +71,7 @@ pub struct ServeFlags {
     /// Address of the gRPC listener: the Open Inference Protocol
     #[arg(
         long,
+        help_heading = "Listeners",
         env = "RESNET_SERVE_GRPC_LISTEN",
         value_name = "ADDR",
         default_value = "127.0.0.1:8081"
@@ -75,25 +83,48 @@ pub struct ServeFlags {
 
     /// Sessions of each model that run side by side [default: one for every four cores on the CPU,
     /// where several models divide the cores; 1 on a GPU]
-    #[arg(long, env = "RESNET_SERVE_SESSIONS", value_name = "N")]
+    #[arg(
+        long,
+        help_heading = "Batches and admission",
+        env = "RESNET_SERVE_SESSIONS",
+        value_name = "N"
+    )]
     sessions: Option<NonZeroUsize>,
 
     /// Images in a batch, at most [default: 4 a thread on the CPU, 32 on a GPU]
-    #[arg(long, env = "RESNET_SERVE_MAX_BATCH", value_name = "N")]
+    #[arg(
+        long,
+        help_heading = "Batches and admission",
+        env = "RESNET_SERVE_MAX_BATCH",
+        value_name = "N"
+    )]
     max_batch: Option<NonZeroUsize>,
 
     /// How long an image may wait for others, where the measured costs say that waiting pays;
     /// never on the CPU
-    #[arg(long, env = "RESNET_SERVE_MAX_WAIT", value_name = "DURATION", default_value = "2ms")]
+    #[arg(
+        long,
+        help_heading = "Batches and admission",
+        env = "RESNET_SERVE_MAX_WAIT",
+        value_name = "DURATION",
+        default_value = "2ms"
+    )]
     max_wait: humantime::Duration,
 
     /// Images admitted and not yet answered; more are refused with 503
-    #[arg(long, env = "RESNET_SERVE_QUEUE_CAPACITY", value_name = "N", default_value = "256")]
+    #[arg(
+        long,
+        help_heading = "Batches and admission",
+        env = "RESNET_SERVE_QUEUE_CAPACITY",
+        value_name = "N",
+        default_value = "256"
+    )]
     queue_capacity: NonZeroUsize,
 
     /// How long a request may take; a client may ask for less with `timeout_ms`
     #[arg(
         long,
+        help_heading = "Batches and admission",
         env = "RESNET_SERVE_REQUEST_TIMEOUT",
         value_name = "DURATION",
         default_value = "30s"
@@ -101,12 +132,19 @@ pub struct ServeFlags {
     request_timeout: humantime::Duration,
 
     /// After SIGTERM, how long to go on serving while load balancers take notice
-    #[arg(long, env = "RESNET_SERVE_DRAIN_DELAY", value_name = "DURATION", default_value = "0s")]
+    #[arg(
+        long,
+        help_heading = "Shutdown",
+        env = "RESNET_SERVE_DRAIN_DELAY",
+        value_name = "DURATION",
+        default_value = "0s"
+    )]
     drain_delay: humantime::Duration,
 
     /// After that, how long to wait for the answers that are due
     #[arg(
         long,
+        help_heading = "Shutdown",
         env = "RESNET_SERVE_DRAIN_TIMEOUT",
         value_name = "DURATION",
         default_value = "30s"
@@ -114,21 +152,33 @@ pub struct ServeFlags {
     drain_timeout: humantime::Duration,
 
     /// Bytes of a request's body
-    #[arg(long, env = "RESNET_SERVE_MAX_BODY", value_name = "BYTES", default_value = "32MiB")]
+    #[arg(
+        long,
+        help_heading = "Limits",
+        env = "RESNET_SERVE_MAX_BODY",
+        value_name = "BYTES",
+        default_value = "32MiB"
+    )]
     max_body: ByteSize,
 
     /// Pixels of a picture, as it is stored
-    #[arg(long, env = "RESNET_SERVE_MAX_PIXELS", value_name = "N", default_value = "100000000")]
+    #[arg(
+        long,
+        help_heading = "Limits",
+        env = "RESNET_SERVE_MAX_PIXELS",
+        value_name = "N",
+        default_value = "100000000"
+    )]
     max_pixels: NonZeroU64,
 
     /// Bytes that bodies and pixels may take together [default: a third of the
     /// memory limit, or less where the networks leave less]
-    #[arg(long, env = "RESNET_SERVE_MEMORY_BUDGET", value_name = "BYTES")]
+    #[arg(long, help_heading = "Limits", env = "RESNET_SERVE_MEMORY_BUDGET", value_name = "BYTES")]
     memory_budget: Option<ByteSize>,
 
     /// Load a model anew when its folder changes, looking every INTERVAL [default: 2s]
     #[arg(
-        long,
+        long, help_heading = "Models",
         env = "RESNET_SERVE_WATCH",
         value_name = "INTERVAL",
         num_args = 0..=1,
@@ -139,10 +189,6 @@ pub struct ServeFlags {
 
     #[command(flatten)]
     telemetry: TelemetryFlags,
-
-    /// Check the configuration, the models and the device, then exit
-    #[arg(long)]
-    pub check: bool,
 }
 
 /// The configuration of `serve`, checked.

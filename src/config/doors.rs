@@ -9,6 +9,7 @@ use crate::tls::TlsFiles;
 
 /// The flags of the doors, as typed.
 #[derive(Args, Debug)]
+#[command(next_help_heading = "Who may ask")]
 pub(super) struct DoorFlags {
     /// File of the API keys that may ask, a line each, made by `key new`; without it everybody may
     #[arg(long, env = "RESNET_SERVE_API_KEYS_FILE", value_name = "PATH")]

@@ -11,6 +11,7 @@ use crate::resources;
 
 /// The flags of every command that runs a network.
 #[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Device")]
 pub struct InferenceFlags {
     /// The device.
     #[command(flatten)]
@@ -23,6 +24,7 @@ pub struct InferenceFlags {
 
 /// What networks run on, and with what.
 #[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Device")]
 pub struct DeviceFlags {
     /// What the network runs on
     #[arg(long, env = "RESNET_SERVE_PROVIDER", value_name = "PROVIDER", default_value = "auto")]

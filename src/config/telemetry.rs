@@ -11,6 +11,7 @@ use crate::telemetry::traces::{Endpoint, Protocol, Ratio, TraceConfig};
 
 /// The flags that say how a service speaks of itself.
 #[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Logs and traces")]
 pub(super) struct TelemetryFlags {
     /// Form of the log lines
     #[arg(long, env = "RESNET_SERVE_LOG_FORMAT", value_name = "FORMAT", default_value = "text")]
