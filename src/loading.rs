@@ -1,7 +1,6 @@
 //! From a model's folder to workers that have run every batch size once.
 
 use std::iter;
-use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
@@ -11,7 +10,7 @@ use thiserror::Error;
 use tokio::runtime::Handle;
 
 use crate::batching::worker::Worker;
-use crate::batching::{self, BatchSizes, Collector, Executor, Gathering};
+use crate::batching::{self, Collector, Executor, Gathering};
 use crate::config::InferenceConfig;
 use crate::inference::onnx::{LoadError, OnnxEngine, OnnxRuntime, SessionFactory};
 use crate::inference::provider::{Provider, ProviderChoice};
@@ -26,21 +25,13 @@ use crate::telemetry::{self, metrics::Metrics};
 mod bare;
 mod explainer;
 mod known;
+mod layout;
 
 pub use bare::{BareSessions, bare};
 pub use known::measure;
+pub use layout::Layout;
 
 use known::Known;
-
-/// So many cores work on one batch together. With more of them a layer is soon too small to be shared out; with fewer, an
-/// image that is alone waits for one core while others idle.
-const CORES_A_SESSION: NonZeroUsize = NonZeroUsize::MIN.saturating_add(3);
-
-/// What a thread gets to do before it has to wait for the others at the end of a layer.
-const IMAGES_A_THREAD: NonZeroUsize = NonZeroUsize::MIN.saturating_add(3);
-
-/// In a batch on a GPU.
-const IMAGES_ON_A_GPU: NonZeroUsize = NonZeroUsize::MIN.saturating_add(31);
 
 /// A model whose workers run.
 pub struct LoadedModel {
@@ -58,17 +49,6 @@ pub struct LoadedModel {
     pub onnxruntime: String,
     /// How many sessions, with how many threads each, for batches of how many images.
     pub layout: Layout,
-}
-
-/// How the work is laid out on the device.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Layout {
-    /// Workers, each with a session of its own.
-    pub sessions: NonZeroUsize,
-    /// Threads inside a session.
-    pub intra_threads: NonZeroUsize,
-    /// Images in a batch.
-    pub max_batch: NonZeroUsize,
 }
 
 /// A model that cannot be served.
@@ -116,9 +96,12 @@ pub fn load(
 ) -> Result<LoadedModel, StartError> {
     let started = Instant::now();
     let folder = model::resolve(folder)?;
-    let model = Arc::new(Model::load(&folder)?);
+    let model = Arc::new(Model::open(&folder)?);
     let known = known::read(&folder, &model)?;
-    let (factory, first, layout) = first_session(runtime, &model, config)?;
+    let session = first_session(runtime, &model, config);
+    // Nothing is run before that, and what the runtime says of a broken file is of no interest.
+    model.verify()?;
+    let (factory, first, layout) = session?;
     let fixed_batch = first.fixed_batch();
     if let Some(images) = fixed_batch {
         let batching =
@@ -169,7 +152,7 @@ impl LoadedModel {
             model = model.manifest.name.as_str(),
             version = model.manifest.version,
             trained = model.manifest.trained,
-            sha256 = model.sha256,
+            sha256 = model.sha256(),
             asked = %self.asked,
             provider = %self.provider,
             onnxruntime = self.onnxruntime,
@@ -184,41 +167,6 @@ impl LoadedModel {
                 model = model.manifest.name.as_str(),
                 "this model has random weights: its answers mean nothing"
             );
-        }
-    }
-}
-
-impl Layout {
-    /// What is asked for, or what suits the device.
-    fn of(config: &InferenceConfig, provider: Provider, fixed_batch: Option<usize>) -> Self {
-        let sessions = match provider {
-            Provider::Cpu => config.cores.div_ceil(CORES_A_SESSION),
-            Provider::Cuda | Provider::TensorRt => NonZeroUsize::MIN,
-        };
-        let sessions = config.sessions.unwrap_or(sessions);
-        let shared = NonZeroUsize::new(config.cores.get() / sessions.get());
-        let intra_threads = config.intra_threads.or(shared).unwrap_or(NonZeroUsize::MIN);
-        let max_batch = match provider {
-            Provider::Cpu => IMAGES_A_THREAD.saturating_mul(intra_threads),
-            Provider::Cuda | Provider::TensorRt => IMAGES_ON_A_GPU,
-        };
-        Self {
-            sessions,
-            intra_threads,
-            max_batch: fixed_batch
-                .and_then(NonZeroUsize::new)
-                .or(config.max_batch)
-                .unwrap_or(max_batch)
-                .min(config.queue_capacity),
-        }
-    }
-
-    /// Every size on the CPU, where a new shape costs nothing; a few on a GPU, each prepared.
-    fn batch_sizes(&self, provider: Provider, fixed_batch: Option<usize>) -> BatchSizes {
-        match (fixed_batch.and_then(NonZeroUsize::new), provider) {
-            (Some(images), _) => BatchSizes::Some(vec![images]),
-            (None, Provider::Cpu) => BatchSizes::Any { limit: self.max_batch },
-            (None, Provider::Cuda | Provider::TensorRt) => BatchSizes::padded(self.max_batch),
         }
     }
 }
@@ -332,67 +280,4 @@ fn prepare(worker: &mut Worker, model: &Model, known: Option<&Known>) -> Result<
 
 fn does_not_run(model: &Model, cause: InferenceError) -> StartError {
     StartError::WarmUp { model: model.manifest.name.as_str().to_owned(), cause }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn config(cores: usize) -> InferenceConfig {
-        InferenceConfig {
-            provider: ProviderChoice::Auto,
-            onnxruntime: None,
-            tensorrt_cache: None,
-            cores: NonZeroUsize::new(cores).unwrap(),
-            sessions: None,
-            intra_threads: None,
-            max_batch: None,
-            max_wait: Duration::from_millis(2),
-            queue_capacity: NonZeroUsize::new(256).unwrap(),
-        }
-    }
-
-    fn layout(config: &InferenceConfig, provider: Provider) -> [usize; 3] {
-        let Layout { sessions, intra_threads, max_batch } = Layout::of(config, provider, None);
-        [sessions, intra_threads, max_batch].map(NonZeroUsize::get)
-    }
-
-    #[test]
-    fn all_cores_are_used_by_sessions_of_up_to_four_threads() {
-        for (cores, expected) in [
-            (1, [1, 1, 4]),
-            (2, [1, 2, 8]),
-            (4, [1, 4, 16]),
-            (6, [2, 3, 12]),
-            (8, [2, 4, 16]),
-            (64, [16, 4, 16]),
-        ] {
-            assert_eq!(layout(&config(cores), Provider::Cpu), expected, "{cores} cores");
-        }
-    }
-
-    #[test]
-    fn what_is_asked_for_is_what_is_done_and_the_rest_follows_from_it() {
-        let sessions = NonZeroUsize::new(8);
-        let many = InferenceConfig { sessions, ..config(8) };
-        assert_eq!(layout(&many, Provider::Cpu), [8, 1, 4]);
-        let more_than_cores = InferenceConfig { sessions, ..config(2) };
-        assert_eq!(layout(&more_than_cores, Provider::Cpu), [8, 1, 4]);
-        let threads = InferenceConfig { intra_threads: NonZeroUsize::new(2), ..config(8) };
-        assert_eq!(layout(&threads, Provider::Cpu), [2, 2, 8]);
-    }
-
-    #[test]
-    fn a_gpu_has_one_session_with_larger_batches() {
-        assert_eq!(layout(&config(8), Provider::Cuda), [1, 8, 32]);
-    }
-
-    #[test]
-    fn no_batch_is_larger_than_the_queue_or_than_the_graph_takes() {
-        let queue_capacity = NonZeroUsize::new(3).unwrap();
-        let short = InferenceConfig { queue_capacity, ..config(8) };
-        assert_eq!(layout(&short, Provider::Cpu)[2], 3);
-        let fixed = Layout::of(&config(8), Provider::Cpu, Some(1));
-        assert_eq!(fixed.max_batch.get(), 1);
-    }
 }

@@ -12,6 +12,7 @@ pub mod catalogue;
 pub mod digest;
 mod ensemble;
 pub mod fetch;
+mod fingerprint;
 pub mod labels;
 pub mod manifest;
 mod recipe;
@@ -20,6 +21,7 @@ pub mod template;
 mod words;
 
 use ensemble::Ensemble;
+use fingerprint::Fingerprint;
 pub use labels::Label;
 pub use manifest::Manifest;
 
@@ -37,10 +39,9 @@ pub struct Model {
     pub labels: Vec<Label>,
     /// The graph and its weights.
     pub graph: PathBuf,
-    /// SHA-256 of the graph's file, in hexadecimal; of an ensemble, of its members' in lines.
-    pub sha256: String,
     /// Of an ensemble its models, two or more; of others none.
     pub members: Vec<Arc<Self>>,
+    fingerprint: Fingerprint,
 }
 
 /// A folder that cannot be served, with everything that is wrong with it.
@@ -60,6 +61,13 @@ impl fmt::Display for ModelError {
 }
 
 impl Model {
+    /// A network whose graph has the hash `sha256`.
+    #[must_use]
+    pub fn new(manifest: Manifest, labels: Vec<Label>, (graph, sha256): (PathBuf, String)) -> Self {
+        let fingerprint = Fingerprint::known(sha256);
+        Self { manifest, labels, graph, members: Vec::new(), fingerprint }
+    }
+
     /// Loads a folder and checks everything that can be checked without running the graph.
     ///
     /// # Errors
@@ -68,27 +76,66 @@ impl Model {
     ///
     /// A graph that is missing and has a recipe, `[weights.build]`, is built first.
     pub fn load(path: &Path) -> Result<Self, ModelError> {
+        let model = Self::open(path)?;
+        model.verify()?;
+        Ok(model)
+    }
+
+    /// The same without waiting for the graph's hash: [`verify`](Self::verify) does, and has to come
+    /// before the graph is run.
+    ///
+    /// # Errors
+    ///
+    /// As [`load`](Self::load), but for a wrong hash.
+    pub fn open(path: &Path) -> Result<Self, ModelError> {
         let folder = resolve(path)?;
         match Ensemble::in_folder(&folder) {
             Some(Ok(ensemble)) => ensemble.load(&folder),
             Some(Err(mistakes)) => Err(ModelError { path: folder, mistakes }),
-            None => Self::load_network(&folder),
+            None => Self::open_network(&folder),
         }
     }
 
-    fn load_network(folder: &Path) -> Result<Self, ModelError> {
+    /// Waits until the graph's hash is found, and compares it.
+    ///
+    /// # Errors
+    ///
+    /// When the graph cannot be read, or is another than `model.toml` says.
+    pub fn verify(&self) -> Result<(), ModelError> {
+        // An ensemble's members were, when they were loaded.
+        if !self.members.is_empty() {
+            return Ok(());
+        }
+        let folder = self.graph.parent().unwrap_or(&self.graph).to_owned();
+        check_graph(&self.manifest, &self.graph, &self.fingerprint)
+            .map_err(|mistake| ModelError { path: folder, mistakes: vec![mistake] })
+    }
+
+    /// SHA-256 of the graph's file, in hexadecimal; of an ensemble, of its members' in lines. Waits
+    /// until it is found.
+    #[must_use]
+    pub fn sha256(&self) -> &str {
+        self.fingerprint.wait().unwrap_or_default()
+    }
+
+    fn open_network(folder: &Path) -> Result<Self, ModelError> {
         let error = |mistakes| ModelError { path: folder.to_owned(), mistakes };
         let manifest = manifest(folder)?;
         let graph = folder.join(&manifest.weights.file);
         let mut mistakes = Vec::new();
         keep(recipe::build_if_missing(&manifest.weights, &graph), &mut mistakes);
         let labels = keep(labels::read(&folder.join(&manifest.output.labels)), &mut mistakes);
-        let sha256 = keep(check_graph(&manifest, &graph), &mut mistakes);
-        match (labels, sha256) {
-            (Some(labels), Some(sha256)) => {
-                Ok(Self { manifest, labels, graph, sha256, members: Vec::new() })
+        let begun = Fingerprint::begin(&graph);
+        let fingerprint = begun.map_err(|cause| unreadable(&manifest, &graph, &cause.to_string()));
+        match (labels, keep(fingerprint, &mut mistakes)) {
+            (Some(labels), Some(fingerprint)) => {
+                Ok(Self { manifest, labels, graph, members: Vec::new(), fingerprint })
             }
-            _ => Err(error(mistakes)),
+            (_, fingerprint) => {
+                let wrong = fingerprint.map(|found| check_graph(&manifest, &graph, &found));
+                mistakes.extend(wrong.and_then(Result::err));
+                Err(error(mistakes))
+            }
         }
     }
 }
@@ -161,18 +208,20 @@ fn missing(cause: &io::Error) -> String {
     }
 }
 
-fn check_graph(manifest: &Manifest, graph: &Path) -> Result<String, String> {
-    let found = digest::sha256_of_file(graph).map_err(|cause| {
-        format!("weights.file: cannot read `{}`: {cause}{}", graph.display(), origin(manifest))
-    })?;
+fn check_graph(manifest: &Manifest, graph: &Path, fingerprint: &Fingerprint) -> Result<(), String> {
+    let found = fingerprint.wait().map_err(|cause| unreadable(manifest, graph, cause))?;
     match &manifest.weights.sha256 {
         Some(expected) if expected.as_str() != found => Err(format!(
             "weights.sha256: expected `{}`, but `{}` has `{found}`",
             expected.as_str(),
             graph.display()
         )),
-        _ => Ok(found),
+        _ => Ok(()),
     }
+}
+
+fn unreadable(manifest: &Manifest, graph: &Path, cause: &str) -> String {
+    format!("weights.file: cannot read `{}`: {cause}{}", graph.display(), origin(manifest))
 }
 
 /// Where a missing graph can be had, as an end of the sentence that says it is missing.
@@ -222,7 +271,7 @@ mod tests {
         let files = [("model.toml", MANIFEST), ("model.onnx", "x"), ("labels.tsv", "a\tA\nb\tB\n")];
         let model = Model::load(folder(&files).path()).unwrap();
         assert_eq!(model.labels.len(), 2);
-        assert!(model.sha256.starts_with("2d711642b726b044"), "{}", model.sha256);
+        assert!(model.sha256().starts_with("2d711642b726b044"), "{}", model.sha256());
     }
 
     #[test]

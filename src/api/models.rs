@@ -73,7 +73,7 @@ fn describe(served: &std::sync::Arc<ServedModel>) -> ModelDescription {
         default: false,
         classes: model.labels.len(),
         input: [model.manifest.input.height.get(), model.manifest.input.width.get()],
-        sha256: model.sha256.clone(),
+        sha256: model.sha256().to_owned(),
         provider: served.provider.to_string(),
         onnxruntime: served.onnxruntime.clone(),
         sessions: served.sessions.get(),

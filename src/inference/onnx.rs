@@ -184,7 +184,7 @@ fn with_remedy(cause: String) -> String {
 fn unchanged(model: &Model) -> Result<(), InferenceError> {
     let graph = model.graph.display();
     match sha256_of_file(&model.graph) {
-        Ok(found) if found == model.sha256 => Ok(()),
+        Ok(found) if found == model.sha256() => Ok(()),
         Ok(_) => Err(InferenceError::Failed(format!("`{graph}` is no longer what was loaded"))),
         Err(cause) => Err(InferenceError::Failed(format!("cannot read `{graph}`: {cause}"))),
     }

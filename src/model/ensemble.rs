@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use toml::Table;
 
+use super::fingerprint::Fingerprint;
 use super::manifest::{Activation, Input, ModelName, Output};
 use super::section::Section;
 use super::{Manifest, Model, ModelError, digest};
@@ -65,7 +66,7 @@ impl Ensemble {
                     "ensemble.members: `{}` is an ensemble itself",
                     folder.display()
                 )),
-                None => match Model::load_network(&folder) {
+                None => match Model::load(&folder) {
                     Ok(member) => members.push(Arc::new(member)),
                     Err(error) => mistakes.push(format!("ensemble.members: {error}")),
                 },
@@ -89,7 +90,8 @@ impl Ensemble {
 
     fn model(self, folder: &Path, members: Vec<Arc<Model>>) -> Model {
         let first = &members[0];
-        let hashes: Vec<&str> = members.iter().map(|member| member.sha256.as_str()).collect();
+        let hashes: Vec<&str> = members.iter().map(|member| member.sha256()).collect();
+        let fingerprint = Fingerprint::known(digest::sha256_of(hashes.join("\n").as_bytes()));
         let output =
             Output { name: None, activation: Activation::None, ..first.manifest.output.clone() };
         Model {
@@ -102,8 +104,8 @@ impl Ensemble {
             },
             labels: first.labels.clone(),
             graph: folder.join("model.toml"),
-            sha256: digest::sha256_of(hashes.join("\n").as_bytes()),
             members,
+            fingerprint,
         }
     }
 }
@@ -184,7 +186,7 @@ mod tests {
         let names = model.members.iter().map(|member| member.manifest.name.as_str());
         assert_eq!(names.collect::<Vec<_>>(), ["one", "two"]);
         assert_eq!(model.labels.len(), 2);
-        assert_eq!(model.sha256.len(), 64);
+        assert_eq!(model.sha256().len(), 64);
     }
 
     #[test]

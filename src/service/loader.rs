@@ -109,7 +109,7 @@ impl Info {
             labels: [
                 name.clone(),
                 model.manifest.version.clone(),
-                model.sha256.clone(),
+                model.sha256().to_owned(),
                 used.clone(),
                 model.manifest.input.element_type.as_str().to_owned(),
                 loaded.onnxruntime.clone(),
@@ -150,7 +150,7 @@ impl Info {
 
 fn of_member(ensemble: &str, member: &Model) -> [String; 4] {
     let (name, version) = (member.manifest.name.as_str(), member.manifest.version.as_str());
-    [ensemble, name, version, &member.sha256].map(str::to_owned)
+    [ensemble, name, version, member.sha256()].map(str::to_owned)
 }
 
 #[cfg(test)]

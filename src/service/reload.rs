@@ -134,7 +134,7 @@ impl Reloader {
         let ready = self.loader.load(&place.folder).await.map_err(|cause| cause.to_string())?;
         let Ready { model, info, workers } = ready;
         let (new_name, version) = (model.name().to_owned(), model.version().to_owned());
-        let (sha256, queue) = (model.pipeline.model.sha256.clone(), model.pipeline.queue());
+        let (sha256, queue) = (model.pipeline.model.sha256().to_owned(), model.pipeline.queue());
         let old = self.app.models.replace(&place.name, model);
         let old = old.map_err(|_| format!("another model is named `{new_name}` already"))?;
         self.vitals.replace(&place.name, (&new_name, queue));

@@ -316,13 +316,8 @@ fn model(settings: &Settings) -> Model {
     let manifest = if settings.input == "uint8" { MANIFEST } else { &floats };
     let label =
         |(id, text): &(&str, &str)| Label { id: (*id).to_owned(), text: (*text).to_owned() };
-    Model {
-        manifest: Manifest::parse(manifest).unwrap(),
-        labels: CLASSES.iter().map(label).collect(),
-        graph: "model.onnx".into(),
-        sha256: "0".repeat(64),
-        members: Vec::new(),
-    }
+    let labels = CLASSES.iter().map(label).collect();
+    Model::new(Manifest::parse(manifest).unwrap(), labels, ("model.onnx".into(), "0".repeat(64)))
 }
 
 fn gathering(settings: &Settings) -> Gathering {
