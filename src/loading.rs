@@ -97,11 +97,11 @@ pub fn load(
     let started = Instant::now();
     let folder = model::resolve(folder)?;
     let model = Arc::new(Model::open(&folder)?);
-    let known = known::read(&folder, &model)?;
+    let known = known::read(&folder, &model);
     let session = first_session(runtime, &model, config);
-    // Nothing is run before that, and what the runtime says of a broken file is of no interest.
+    // No batch is run before that, and what comes of a broken file is of no interest.
     model.verify()?;
-    let (factory, first, layout) = session?;
+    let (known, (factory, first, layout)) = (known?, session?);
     let fixed_batch = first.fixed_batch();
     if let Some(images) = fixed_batch {
         let batching =
@@ -187,6 +187,7 @@ fn first_session(
     for provider in others {
         match session(runtime, model, (config, *provider)) {
             Ok(found) => return Ok(found),
+            Err(LoadError::Model(cause)) => return Err(cause.into()),
             Err(cause) => tracing::info!(%provider, %cause, "provider passed over"),
         }
     }

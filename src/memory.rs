@@ -79,14 +79,18 @@ impl Charge {
         Self { state: Arc::clone(&self.state), bytes: mem::take(&mut self.bytes) }
     }
 
-    /// Takes more, or nothing more where it is not there.
-    #[must_use]
-    pub fn grow(&mut self, bytes: u64) -> bool {
-        let taken = self.state.take(bytes);
-        if taken {
-            self.bytes += bytes;
+    /// Takes more.
+    ///
+    /// # Errors
+    ///
+    /// What it would hold then, where so much more is not there; it holds what it held.
+    pub fn grow(&mut self, bytes: u64) -> Result<(), u64> {
+        let needed = self.bytes.saturating_add(bytes);
+        if !self.state.take(bytes) {
+            return Err(needed);
         }
-        taken
+        self.bytes = needed;
+        Ok(())
     }
 
     /// Gives back all but `bytes`.
@@ -146,8 +150,8 @@ mod tests {
     fn a_charge_grows_within_the_budget_and_gives_back_all_of_it() {
         let budget = MemoryBudget::new(100);
         let mut charge = budget.charge(10).unwrap();
-        assert!(charge.grow(90));
-        assert!(!charge.grow(1));
+        assert_eq!(charge.grow(90), Ok(()));
+        assert_eq!(charge.grow(1), Err(101));
         drop(charge);
         assert!(budget.charge(100).is_some());
     }

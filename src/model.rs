@@ -41,6 +41,7 @@ pub struct Model {
     pub graph: PathBuf,
     /// Of an ensemble its models, two or more; of others none.
     pub members: Vec<Arc<Self>>,
+    folder: PathBuf,
     fingerprint: Fingerprint,
 }
 
@@ -64,8 +65,9 @@ impl Model {
     /// A network whose graph has the hash `sha256`.
     #[must_use]
     pub fn new(manifest: Manifest, labels: Vec<Label>, (graph, sha256): (PathBuf, String)) -> Self {
+        let folder = graph.parent().map(Path::to_owned).unwrap_or_default();
         let fingerprint = Fingerprint::known(sha256);
-        Self { manifest, labels, graph, members: Vec::new(), fingerprint }
+        Self { manifest, labels, graph, members: Vec::new(), folder, fingerprint }
     }
 
     /// Loads a folder and checks everything that can be checked without running the graph.
@@ -87,7 +89,7 @@ impl Model {
     /// # Errors
     ///
     /// As [`load`](Self::load), but for a wrong hash.
-    pub fn open(path: &Path) -> Result<Self, ModelError> {
+    pub(crate) fn open(path: &Path) -> Result<Self, ModelError> {
         let folder = resolve(path)?;
         match Ensemble::in_folder(&folder) {
             Some(Ok(ensemble)) => ensemble.load(&folder),
@@ -101,21 +103,26 @@ impl Model {
     /// # Errors
     ///
     /// When the graph cannot be read, or is another than `model.toml` says.
-    pub fn verify(&self) -> Result<(), ModelError> {
+    pub(crate) fn verify(&self) -> Result<(), ModelError> {
         // An ensemble's members were, when they were loaded.
         if !self.members.is_empty() {
             return Ok(());
         }
-        let folder = self.graph.parent().unwrap_or(&self.graph).to_owned();
         check_graph(&self.manifest, &self.graph, &self.fingerprint)
-            .map_err(|mistake| ModelError { path: folder, mistakes: vec![mistake] })
+            .map_err(|mistake| ModelError { path: self.folder.clone(), mistakes: vec![mistake] })
     }
 
-    /// SHA-256 of the graph's file, in hexadecimal; of an ensemble, of its members' in lines. Waits
-    /// until it is found.
+    /// SHA-256 of the graph's file, in hexadecimal; of an ensemble, of its members' in lines. Known
+    /// of every model that is loaded.
     #[must_use]
     pub fn sha256(&self) -> &str {
         self.fingerprint.wait().unwrap_or_default()
+    }
+
+    fn load_network(folder: &Path) -> Result<Self, ModelError> {
+        let model = Self::open_network(folder)?;
+        model.verify()?;
+        Ok(model)
     }
 
     fn open_network(folder: &Path) -> Result<Self, ModelError> {
@@ -129,7 +136,8 @@ impl Model {
         let fingerprint = begun.map_err(|cause| unreadable(&manifest, &graph, &cause.to_string()));
         match (labels, keep(fingerprint, &mut mistakes)) {
             (Some(labels), Some(fingerprint)) => {
-                Ok(Self { manifest, labels, graph, members: Vec::new(), fingerprint })
+                let (members, folder) = (Vec::new(), folder.to_owned());
+                Ok(Self { manifest, labels, graph, members, folder, fingerprint })
             }
             (_, fingerprint) => {
                 let wrong = fingerprint.map(|found| check_graph(&manifest, &graph, &found));
@@ -291,6 +299,36 @@ mod tests {
         let error = Model::load(folder(&files).path()).unwrap_err().to_string();
         assert!(error.contains("weights.sha256"), "{error}");
         assert!(error.contains(&hash) && error.contains("2d711642b726b044"), "{error}");
+    }
+
+    #[test]
+    fn wrong_labels_and_a_wrong_hash_are_reported_together() {
+        let hash = format!("sha256 = \"{}\"\n[input]", "0".repeat(64));
+        let manifest = MANIFEST.replace("[input]", &hash);
+        let files = [("model.toml", manifest.as_str()), ("model.onnx", "x")];
+        let error = Model::load(folder(&files).path()).unwrap_err();
+        assert_eq!(error.mistakes.len(), 2, "{error}");
+        assert!(error.to_string().contains("labels.tsv"), "{error}");
+        assert!(error.to_string().contains("weights.sha256"), "{error}");
+    }
+
+    #[test]
+    fn a_graph_that_is_a_folder_cannot_be_read() {
+        let place = folder(&[("model.toml", MANIFEST), ("labels.tsv", "a\tA\n")]);
+        fs::create_dir(place.path().join("model.onnx")).unwrap();
+        let error = Model::load(place.path()).unwrap_err().to_string();
+        assert!(error.contains("weights.file: cannot read"), "{error}");
+    }
+
+    #[test]
+    fn a_hash_that_is_found_later_is_found_once_for_all() {
+        let files = [("model.toml", MANIFEST), ("model.onnx", "x"), ("labels.tsv", "a\tA\n")];
+        let place = folder(&files);
+        let model = Model::open(place.path()).unwrap();
+        let other = model.clone();
+        model.verify().unwrap();
+        assert_eq!(model.sha256(), other.sha256());
+        assert_eq!(model.sha256().len(), 64);
     }
 
     #[test]

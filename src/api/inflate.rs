@@ -83,9 +83,7 @@ pub(crate) fn inflate(
     };
     let mut inflated = Vec::new();
     loop {
-        if !charge.grow(STEP as u64) {
-            return Err(InflateError::OutOfMemory { needed: charge.bytes() + STEP as u64 });
-        }
+        charge.grow(STEP as u64).map_err(|needed| InflateError::OutOfMemory { needed })?;
         let mut step = decoder.by_ref().take(STEP as u64);
         let read = step.read_to_end(&mut inflated).map_err(InflateError::Broken)?;
         if inflated.len() > limit {

@@ -32,8 +32,7 @@ pub(super) fn status(error: &RequestError) -> Status {
 ///
 /// As [`no_room`], where they are not there.
 pub(super) fn grow(app: &AppState, charge: &mut Charge, bytes: u64) -> Result<(), Status> {
-    let needed = charge.bytes().saturating_add(bytes);
-    if charge.grow(bytes) { Ok(()) } else { Err(no_room(app, needed)) }
+    charge.grow(bytes).map_err(|needed| no_room(app, needed))
 }
 
 /// The refusal of what takes `needed` bytes, which are not there. Which model it is for may not be

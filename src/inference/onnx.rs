@@ -14,8 +14,8 @@ use super::{
     BatchTensor, Engine, EngineFactory, FeatureShapes, InferenceError, Outputs, TensorNames,
     Wanted, ensemble,
 };
-use crate::model::Model;
 use crate::model::digest::sha256_of_file;
+use crate::model::{Model, ModelError};
 
 mod network;
 mod signature;
@@ -59,6 +59,9 @@ pub enum LoadError {
         /// What the runtime said.
         cause: String,
     },
+    /// The graph is another than `model.toml` says.
+    #[error(transparent)]
+    Model(#[from] ModelError),
     /// The graph and `model.toml` disagree.
     #[error("`{}` does not fit its `model.toml`:\n  {}", graph.display(), mistakes.join("\n  "))]
     Signature {
@@ -133,11 +136,7 @@ impl SessionFactory {
 
     fn network(&self, member: &Member) -> Result<Network, LoadError> {
         let graph = &member.model.graph;
-        let session = self.session(member).map_err(|cause| LoadError::Session {
-            graph: graph.clone(),
-            provider: self.provider,
-            cause: with_remedy(cause.to_string()),
-        })?;
+        let session = self.session(member)?;
         let signature = Signature::check(&session, &member.model)
             .map_err(|mistakes| LoadError::Signature { graph: graph.clone(), mistakes })?;
         let classes = member.model.labels.len();
@@ -145,13 +144,24 @@ impl SessionFactory {
         Ok(Network { session, signature, classes, activation })
     }
 
-    fn session(&self, member: &Member) -> Result<Session, ort::Error> {
-        let builder = Session::builder(&self.runtime.environment)?;
-        let builder = self.provider.apply(builder, self.tensorrt_cache.as_deref())?;
-        self.tune(builder, member)?.commit_from_file(&member.model.graph)
+    fn session(&self, member: &Member) -> Result<Session, LoadError> {
+        let graph = &member.model.graph;
+        let refused = |cause: ort::Error| LoadError::Session {
+            graph: graph.clone(),
+            provider: self.provider,
+            cause: with_remedy(cause.to_string()),
+        };
+        let mut builder = self.builder(member).map_err(refused)?;
+        // For a GPU graphs are compiled, run and cached meanwhile, which takes far longer than a hash.
+        if self.provider != Provider::Cpu {
+            member.model.verify()?;
+        }
+        builder.commit_from_file(graph).map_err(refused)
     }
 
-    fn tune(&self, builder: SessionBuilder, member: &Member) -> Result<SessionBuilder, ort::Error> {
+    fn builder(&self, member: &Member) -> Result<SessionBuilder, ort::Error> {
+        let builder = Session::builder(&self.runtime.environment)?;
+        let builder = self.provider.apply(builder, self.tensorrt_cache.as_deref())?;
         Ok(builder
             .with_optimization_level(GraphOptimizationLevel::All)?
             .with_intra_threads(self.intra_threads)?

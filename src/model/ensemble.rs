@@ -66,7 +66,7 @@ impl Ensemble {
                     "ensemble.members: `{}` is an ensemble itself",
                     folder.display()
                 )),
-                None => match Model::load(&folder) {
+                None => match Model::load_network(&folder) {
                     Ok(member) => members.push(Arc::new(member)),
                     Err(error) => mistakes.push(format!("ensemble.members: {error}")),
                 },
@@ -105,6 +105,7 @@ impl Ensemble {
             labels: first.labels.clone(),
             graph: folder.join("model.toml"),
             members,
+            folder: folder.to_owned(),
             fingerprint,
         }
     }
@@ -162,6 +163,7 @@ mod tests {
             );
         }
         write(root.path(), "both", ensemble);
+        fs::write(root.path().join("named"), "both").unwrap();
         let folder = root.path().join("both");
         (root, folder)
     }
@@ -210,6 +212,7 @@ mod tests {
             ("\"one\", \"two\"", "\"one\", \"../two\"", "is not made of"),
             ("\"two\"", "\"three\"", "three"),
             ("\"two\"", "\"both\"", "is an ensemble itself"),
+            ("\"two\"", "\"named\"", "model.toml"),
             ("[ensemble]", "[input]\nheight = 4\n[ensemble]", "input: is not known"),
         ] {
             let (_root, folder) = models(&ENSEMBLE.replace(from, to));

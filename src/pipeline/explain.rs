@@ -53,6 +53,6 @@ impl Pipeline {
             Wanted::Features => self.features.values() * size_of::<f32>(),
         };
         let charge = self.resources.memory.charge(bytes as u64);
-        Ok(charge.ok_or_else(|| self.out_of_memory())?)
+        charge.ok_or_else(|| self.no_room(bytes as u64))
     }
 }

@@ -12,10 +12,7 @@ impl Pipeline {
     ///
     /// As [`no_room`](Self::no_room), where they are not there.
     pub fn grow(&self, charge: &mut Charge, bytes: u64) -> Result<(), ClassifyError> {
-        if charge.grow(bytes) {
-            return Ok(());
-        }
-        Err(self.no_room(charge.bytes().saturating_add(bytes)))
+        charge.grow(bytes).map_err(|needed| self.no_room(needed))
     }
 
     /// The refusal of what takes `needed` bytes, which are not there: for good where the whole budget
@@ -29,7 +26,7 @@ impl Pipeline {
         self.out_of_memory().into()
     }
 
-    pub(super) fn out_of_memory(&self) -> Rejection {
+    fn out_of_memory(&self) -> Rejection {
         self.resources.metrics.count_rejection(Reason::Memory);
         self.queue.rejection(Reason::Memory)
     }

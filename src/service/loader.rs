@@ -66,10 +66,14 @@ impl Loader {
         all.collect()
     }
 
-    /// Loads one model; loading computes, so it runs off the async threads.
+    /// Loads one model beside those that serve; loading computes, so it runs off the async threads.
     pub(super) async fn load(&self, folder: &Path) -> Result<Ready, StartError> {
         let (loader, folder) = (self.clone(), folder.to_owned());
-        let loading = task::spawn_blocking(move || loader.load_here(&folder));
+        let loading = task::spawn_blocking(move || {
+            // The runtime of a process that serves sees no file that is not what it should be.
+            Model::load(&folder)?;
+            loader.load_here(&folder)
+        });
         // A panic must not end the reloads to come.
         loading.await.unwrap_or_else(|panic| Err(io::Error::other(panic).into()))
     }

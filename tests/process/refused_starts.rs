@@ -98,6 +98,13 @@ fn a_wrong_hash_is_refused() {
 }
 
 #[test]
+fn a_graph_that_runs_is_refused_too_where_its_hash_is_another() {
+    let (model, other) = (SmallModel::build(), SmallModel::build_with(&["--seed=1"]));
+    fs::copy(other.path().join("model.onnx"), model.path().join("model.onnx")).unwrap();
+    assert!(refused(&model).contains("weights.sha256"));
+}
+
+#[test]
 fn a_graph_that_is_no_graph_is_refused() {
     let model = SmallModel::build();
     fs::write(model.path().join("other.onnx"), "no graph").unwrap();
