@@ -106,6 +106,18 @@ RECIPES = {
         average_decay=0.0,
     ),
     # The README's section "everyday-200" says why these values.
+    "everyday-200-cpu": Recipe(
+        network="resnet18",
+        epochs=8,
+        batch_size=256,
+        peak_rate=0.4,
+        warmup=0.12,
+        weight_decay=5e-4,
+        label_smoothing=0.1,
+        average_decay=0.997,
+        smallest_area=0.35,
+        colours=0.1,
+    ),
     "everyday-200": Recipe(
         network="resnet50",
         epochs=80,

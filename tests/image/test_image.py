@@ -64,7 +64,8 @@ def check_configuration() -> None:
 
 def check_size() -> None:
     inspected = json.loads(podman("image", "inspect", IMAGE))[0]
-    model = sum(file.stat().st_size for file in (ROOT / "models/cifar10-resnet20").iterdir())
+    default = (ROOT / "models/default").read_text().strip()
+    model = sum(file.stat().st_size for file in (ROOT / "models" / default).iterdir())
     mebibytes = (inspected["Size"] - model) / 2**20
     layers = [line for line in podman("history", "--format={{.Size}}  {{.CreatedBy}}", IMAGE).splitlines()
               if not line.startswith("0 B")]

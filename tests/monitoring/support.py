@@ -23,6 +23,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 MONITORING = ROOT / "monitoring"
 FOLDER = ROOT / "target/test-monitoring"
 BINARY = Path(os.environ.get("RESNET_SERVE_BINARY", ROOT / "target/debug/resnet-serve"))
+SMALL_MODEL = "models/cifar10-resnet20"  # quick; where no flag names another
 PATIENCE = 60  # seconds until something that must happen has happened
 
 
@@ -88,7 +89,7 @@ class Service:
                      "--log-format=json"]
         limit = (lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, descriptors))) if descriptors else None
         with self.log.open("w") as log:
-            environment = os.environ | {"RUST_LOG": "info"} | (variables or {})
+            environment = os.environ | {"RUST_LOG": "info", "RESNET_SERVE_MODEL": SMALL_MODEL} | (variables or {})
             self.process = subprocess.Popen([BINARY, "serve", *listeners, *flags], cwd=ROOT, stderr=log, env=environment, preexec_fn=limit)
         until("the service is ready", lambda: self.lines("ready") or self.process.poll())
         if self.process.poll() is not None:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 FOLDER = ROOT / "target/outside"
+# Quick, and known by its labels; where no flag names another.
+SMALL_MODEL = ROOT / "models/cifar10-resnet20"
 BINARY = Path(os.environ.get("RESNET_SERVE_BINARY", ROOT / "target/debug/resnet-serve"))
 
 
@@ -25,7 +27,9 @@ class Service:
     def __init__(self, *flags: str | Path):
         listeners = ["--listen=127.0.0.1:0", "--admin-listen=127.0.0.1:0", "--grpc-listen=127.0.0.1:0",
                      "--log-format=json"]
-        self.process = subprocess.Popen([BINARY, "serve", *listeners, *flags], cwd=ROOT, stderr=subprocess.PIPE, text=True)
+        environment = os.environ | {"RESNET_SERVE_MODEL": str(SMALL_MODEL)}
+        self.process = subprocess.Popen([BINARY, "serve", *listeners, *flags], cwd=ROOT, env=environment,
+                                        stderr=subprocess.PIPE, text=True)
         self.lines: list[dict] = []
         ready = threading.Event()
         # Somebody has to read the log, or the service waits until there is room for the next line.

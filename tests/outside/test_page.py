@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 import browser
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect, sync_playwright
-from service import BINARY, FOLDER, Service, untrained_model
+from service import BINARY, FOLDER, SMALL_MODEL, Service, untrained_model
 
 PHONE = {"width": 360, "height": 700}
 DESKTOP = {"width": 1280, "height": 900}
@@ -83,7 +83,7 @@ class Browser(unittest.TestCase):
 
 
 class Trained(Browser):
-    """The default model: trained, ten labels."""
+    """A trained model of ten labels."""
 
     def test_it_says_which_network_answers_and_what_to_do(self) -> None:
         page = self.open()
@@ -332,7 +332,7 @@ class Untrained(Browser):
 
     @classmethod
     def setUpClass(cls) -> None:
-        cls.flags = ["--model", untrained_model(), "--model", "models/default"]
+        cls.flags = ["--model", untrained_model(), "--model", SMALL_MODEL]
         super().setUpClass()
 
     def test_an_untrained_network_is_called_that_and_another_can_be_chosen(self) -> None:
