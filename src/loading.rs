@@ -84,6 +84,10 @@ pub enum StartError {
     Thread(#[from] std::io::Error),
 }
 
+/// How a folder is read: [`Model::open`] hashes the graph while the runtime reads it, [`Model::load`]
+/// before the runtime sees it.
+pub(crate) type Read = fn(&Path) -> Result<Model, ModelError>;
+
 /// Loads a model, starts its workers and warms them up.
 ///
 /// # Errors
@@ -91,12 +95,12 @@ pub enum StartError {
 /// When the folder is not in order, the provider does not work, or the first run fails.
 pub fn load(
     runtime: &OnnxRuntime,
-    folder: &Path,
+    (folder, read): (&Path, Read),
     (config, resources): (&InferenceConfig, &Resources),
 ) -> Result<LoadedModel, StartError> {
     let started = Instant::now();
     let folder = model::resolve(folder)?;
-    let model = Arc::new(Model::open(&folder)?);
+    let model = Arc::new(read(&folder)?);
     let known = known::read(&folder, &model);
     let session = first_session(runtime, &model, config);
     // No batch is run before that, and what comes of a broken file is of no interest.

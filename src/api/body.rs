@@ -113,7 +113,7 @@ impl Purpose<'_> {
     async fn collect(self, headers: &HeaderMap, body: Body) -> Result<(Bytes, Charge), ApiError> {
         let limit = self.app.limits.max_body;
         // What a client only announces is not charged, or the announcement would be an attack.
-        let mut charge = self.app.memory.charge(0).ok_or_else(|| self.pipeline.no_room(0))?;
+        let mut charge = self.pipeline.charge(0)?;
         let announced = declared_length(headers).unwrap_or(0);
         let mut collected = BytesMut::with_capacity(announced.min(FIRST_ALLOCATION));
         let mut chunks = body.into_data_stream();

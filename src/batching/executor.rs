@@ -47,11 +47,12 @@ impl Executor {
         let sizes_to_warm: Vec<usize> = sizes.to_warm().into_iter().filter(fits).collect();
         let follows = sizes_to_warm.len() > POINTS_OF_A_LINE && !sizes.are_prepared();
         for (index, size) in sizes_to_warm.into_iter().enumerate() {
-            if index == 0 || sizes.are_prepared() {
+            let is_first = index == 0;
+            if is_first || sizes.are_prepared() {
                 self.probe(size)?;
-                if follows {
-                    continue;
-                }
+            }
+            if is_first && follows {
+                continue;
             }
             let started = Instant::now();
             self.probe(size)?;

@@ -15,6 +15,7 @@ use crate::cpu_pool::CpuPool;
 use crate::inference::onnx::OnnxRuntime;
 use crate::loading::{self, LoadedModel};
 use crate::memory::{Charge, MemoryBudget};
+use crate::model::Model;
 use crate::pipeline::{Classification, Encoded, Resources};
 use crate::telemetry::metrics::Metrics;
 
@@ -36,7 +37,7 @@ pub(super) async fn load(
     let folder = folder.to_owned();
     let loading = tokio::task::spawn_blocking(move || {
         let runtime = OnnxRuntime::load(config.onnxruntime.as_deref())?;
-        loading::load(&runtime, &folder, (&config, &resources))
+        loading::load(&runtime, (&folder, Model::open), (&config, &resources))
     });
     let loaded = loading.await.map_err(|cause| Failure::Incomplete(cause.to_string()))?;
     loaded.map_err(Failure::config)

@@ -60,8 +60,13 @@ pub fn sha256_of(bytes: &[u8]) -> String {
 ///
 /// When the file cannot be read.
 pub fn sha256_of_file(path: &Path) -> io::Result<String> {
+    sha256_of_opened(&mut File::open(path)?)
+}
+
+/// The same of what is left to read of a file.
+pub(super) fn sha256_of_opened(file: &mut File) -> io::Result<String> {
     let mut hasher = Hasher::default();
-    read_into(&mut hasher, &mut File::open(path)?)?;
+    read_into(&mut hasher, file)?;
     Ok(hasher.digits())
 }
 

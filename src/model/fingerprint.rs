@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::{self, JoinHandle};
 
-use super::digest::{self, Hasher};
+use super::digest;
 
 /// A hash that is known, or will be. Clones are the same.
 #[derive(Clone, Debug)]
@@ -26,11 +26,7 @@ impl Fingerprint {
     /// When it cannot be opened.
     pub(super) fn begin(file: &Path) -> io::Result<Self> {
         let mut opened = File::open(file)?;
-        let work = move || {
-            let mut hasher = Hasher::default();
-            digest::read_into(&mut hasher, &mut opened)?;
-            Ok(hasher.digits())
-        };
+        let work = move || digest::sha256_of_opened(&mut opened);
         match thread::Builder::new().name("fingerprint".to_owned()).spawn(work) {
             Ok(thread) => {
                 let (found, thread) = (OnceLock::new(), Mutex::new(Some(thread)));

@@ -35,7 +35,7 @@ impl Pipeline {
         let peak = self.peak_bytes(&image, &header, crops)?;
         let core = request.lane.core().await;
         fate.at = Some(Abandonment::Decode);
-        let charge = self.resources.memory.charge(peak).ok_or_else(|| self.no_room(peak))?;
+        let charge = self.charge(peak)?;
         let transform = self.transform;
         let started = Instant::now();
         let work = move || {

@@ -52,7 +52,6 @@ impl Pipeline {
             Wanted::Logits => return Ok(Charge::nothing()),
             Wanted::Features => self.features.values() * size_of::<f32>(),
         };
-        let charge = self.resources.memory.charge(bytes as u64);
-        charge.ok_or_else(|| self.no_room(bytes as u64))
+        self.charge(bytes as u64)
     }
 }

@@ -1,11 +1,19 @@
 //! What a request may take of the memory budget.
 
 use super::{ClassifyError, Pipeline};
-use crate::batching::Rejection;
 use crate::memory::Charge;
 use crate::telemetry::metrics::Reason;
 
 impl Pipeline {
+    /// Charges what a request, or a part of one, takes from now on.
+    ///
+    /// # Errors
+    ///
+    /// As [`no_room`](Self::no_room), where it is not there.
+    pub fn charge(&self, bytes: u64) -> Result<Charge, ClassifyError> {
+        self.resources.memory.charge(bytes).ok_or_else(|| self.no_room(bytes))
+    }
+
     /// Charges `bytes` more for what a request becomes.
     ///
     /// # Errors
@@ -23,11 +31,7 @@ impl Pipeline {
         if needed > budget {
             return ClassifyError::TooLarge { needed, budget };
         }
-        self.out_of_memory().into()
-    }
-
-    fn out_of_memory(&self) -> Rejection {
         self.resources.metrics.count_rejection(Reason::Memory);
-        self.queue.rejection(Reason::Memory)
+        self.queue.rejection(Reason::Memory).into()
     }
 }

@@ -10,7 +10,7 @@ use tokio::task;
 use super::ServeError;
 use crate::config::Config;
 use crate::inference::onnx::OnnxRuntime;
-use crate::loading::{self, LoadedModel, StartError};
+use crate::loading::{self, LoadedModel, Read, StartError};
 use crate::model::{self, Model};
 use crate::pipeline::Resources;
 use crate::serving::ServedModel;
@@ -62,26 +62,24 @@ impl Loader {
             }
             names.push(name);
         }
-        let all = self.config.models.iter().map(|folder| Ok(self.load_here(folder)?));
+        let all =
+            self.config.models.iter().map(|folder| Ok(self.load_here((folder, Model::open))?));
         all.collect()
     }
 
     /// Loads one model beside those that serve; loading computes, so it runs off the async threads.
     pub(super) async fn load(&self, folder: &Path) -> Result<Ready, StartError> {
         let (loader, folder) = (self.clone(), folder.to_owned());
-        let loading = task::spawn_blocking(move || {
-            // The runtime of a process that serves sees no file that is not what it should be.
-            Model::load(&folder)?;
-            loader.load_here(&folder)
-        });
+        // The runtime of a process that serves sees no file that is not what it should be.
+        let loading = task::spawn_blocking(move || loader.load_here((&folder, Model::load)));
         // A panic must not end the reloads to come.
         loading.await.unwrap_or_else(|panic| Err(io::Error::other(panic).into()))
     }
 
     /// Loads, warms up and tests a model.
-    fn load_here(&self, folder: &Path) -> Result<Ready, StartError> {
+    fn load_here(&self, source: (&Path, Read)) -> Result<Ready, StartError> {
         let with = (&self.config.inference, &self.resources);
-        let loaded = loading::load(&self.runtime, folder, with)?;
+        let loaded = loading::load(&self.runtime, source, with)?;
         let info = Info::of(&loaded);
         let model = ServedModel {
             pipeline: loaded.pipeline,
