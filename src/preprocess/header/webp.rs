@@ -10,6 +10,7 @@ use super::super::geometry::Size;
 use super::super::orient::Orientation;
 use super::field::{array, truncated, u24_le, u32_le};
 use super::{Cost, Declared};
+use lossless::Patience;
 
 /// Planes of brightness and colour, the pixels of four bytes, and an alpha channel with its own
 /// lossless picture; a lossless picture takes less.
@@ -19,6 +20,8 @@ const MOVING_BYTES_PER_PIXEL: u64 = STILL_BYTES_PER_PIXEL + 4 + 4 + 4;
 /// `RIFF`, the length, `WEBP`.
 const CONTAINER_BYTES: usize = 12;
 const ANIMATION_FRAME_BYTES: usize = 16;
+/// Chunks of a file, those in its frames included: a body could be of millions of empty ones.
+const MOST_CHUNKS: usize = 1 << 16;
 
 pub(super) fn read(bytes: &[u8]) -> Result<Declared, ImageError> {
     let declared_bytes = u32_le(bytes, 4).ok_or_else(|| truncated("webp"))? as usize;
@@ -26,6 +29,11 @@ pub(super) fn read(bytes: &[u8]) -> Result<Declared, ImageError> {
         return Err(truncated("webp"));
     }
     let mut chunks = Chunks { rest: &bytes[CONTAINER_BYTES..] };
+    if with_those_of_frames(chunks.clone()).nth(MOST_CHUNKS).is_some() {
+        return Err(ImageError::undecodable(format!(
+            "the webp has more than {MOST_CHUNKS} chunks"
+        )));
+    }
     let size = canvas(chunks.clone())?;
     check_frames(chunks.clone(), size)?;
     let tables = table_bytes(chunks.clone(), size);
@@ -86,17 +94,24 @@ fn check_animation_frame(frame: &[u8], canvas: Size) -> Result<(), ImageError> {
 }
 
 /// Of the frame that takes most, because one is decoded after the other.
-fn table_bytes(chunks: Chunks, size: Size) -> u64 {
-    let of_chunk = |chunk: Chunk| match &chunk.kind {
-        b"VP8L" => lossless::table_bytes(chunk.data, size),
-        b"ALPH" => lossless::table_bytes_of_alpha(chunk.data, size),
-        b"ANMF" => {
-            let rest = chunk.data.get(ANIMATION_FRAME_BYTES..).unwrap_or_default();
-            rectangle(chunk.data, 6).map_or(0, |size| table_bytes(Chunks { rest }, size))
-        }
+fn table_bytes(chunks: Chunks, canvas: Size) -> u64 {
+    let mut patience = Patience::of_a_file();
+    let of_chunk = |(chunk, size): (Chunk, Size)| match &chunk.kind {
+        b"VP8L" => lossless::table_bytes(chunk.data, size, &mut patience),
+        b"ALPH" => lossless::table_bytes_of_alpha(chunk.data, size, &mut patience),
         _ => 0,
     };
-    chunks.map(of_chunk).max().unwrap_or(0)
+    let still = chunks.clone().map(|chunk| (chunk, canvas));
+    let moving = chunks.flat_map(|chunk| {
+        let size = rectangle(chunk.data, 6).unwrap_or(canvas);
+        chunk.of_frame().map(move |chunk| (chunk, size))
+    });
+    still.chain(moving).map(of_chunk).max().unwrap_or(0)
+}
+
+/// A frame has no frames in it: what is called so there is not read.
+fn with_those_of_frames(chunks: Chunks<'_>) -> impl Iterator<Item = Chunk<'_>> {
+    chunks.clone().chain(chunks.flat_map(|chunk| chunk.of_frame()))
 }
 
 fn fits(frame: Option<Size>, place: Size) -> Result<(), ImageError> {
@@ -130,6 +145,12 @@ struct Chunk<'a> {
 }
 
 impl<'a> Chunk<'a> {
+    /// Those in it, where it is a frame of an animation.
+    fn of_frame(&self) -> Chunks<'a> {
+        let inside = || self.data.get(ANIMATION_FRAME_BYTES..).filter(|_| self.kind == *b"ANMF");
+        Chunks { rest: inside().unwrap_or_default() }
+    }
+
     fn whole(&self) -> Result<&'a [u8], ImageError> {
         if self.is_whole { Ok(self.data) } else { Err(truncated("webp")) }
     }
@@ -202,6 +223,28 @@ mod tests {
         for name in [b"VP8 ", b"VP8L", b"EXIF"] {
             let error = read(&moving(&[(b"ALPH", &[0]), (name, HUGE_FRAME)], false)).unwrap_err();
             assert_eq!(error.to_string(), "the webp has a frame that does not fit its canvas");
+        }
+    }
+
+    #[test]
+    fn frames_in_frames_are_not_followed_however_deep() {
+        let depth = 100_000;
+        let frame = |inside: usize| {
+            let length = u32::try_from(16 + 24 * inside).unwrap().to_le_bytes();
+            [b"ANMF", &length[..], &[0; 6], &CANVAS[4..], &[0; 4]].concat()
+        };
+        let nested: Vec<u8> = (0..depth).rev().flat_map(frame).collect();
+        assert_eq!(
+            read(&webp(&[(b"VP8X", CANVAS), (b"ANMF", &nested[8..])])).unwrap().size.width,
+            2
+        );
+    }
+
+    #[test]
+    fn a_file_of_very_many_chunks_is_refused() {
+        for many in [MOST_CHUNKS - 1, MOST_CHUNKS] {
+            let chunks = [&[(b"VP8X", CANVAS)][..], &vec![(b"JUNK", &[][..]); many]].concat();
+            assert_eq!(read(&webp(&chunks)).is_ok(), many < MOST_CHUNKS);
         }
     }
 

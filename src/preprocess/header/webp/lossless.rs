@@ -20,7 +20,7 @@ const SYMBOL_BYTES: u64 = 32;
 /// Of a group of five codes, beside their tables, while the list of groups grows.
 const GROUP_BYTES: u64 = 1 << 10;
 
-/// Symbols that are read to find out; where these are not enough, the length of the file decides.
+/// Symbols that are read of a file to find out; where these are not enough, the length decides.
 const PATIENCE: usize = 1 << 18;
 
 /// Of the codes in a group: green with the lengths of copies, red, blue and alpha, distances.
@@ -28,24 +28,31 @@ const GREENS: u32 = 256 + 24;
 const COLORS: u32 = 256;
 const DISTANCES: u32 = 40;
 
+/// What is left of the work that one file is worth: symbols of a code may be written in no bit at all, so
+/// that its length does not bound it.
+pub(super) struct Patience(usize);
+
 /// What comes before the pixels, as far as it has been read.
 struct Tables<'a> {
     bits: Bits<'a>,
-    patience: usize,
+    patience: &'a mut Patience,
 }
 
 /// At most how many bytes the tables take of a picture that begins with its own header.
-pub(super) fn table_bytes(data: &[u8], size: Size) -> u64 {
-    let mut tables = Tables::of(data);
+pub(super) fn table_bytes(data: &[u8], size: Size, patience: &mut Patience) -> u64 {
+    let mut tables = Tables { bits: Bits::new(data), patience };
     let after_header = tables.bits.read(20).and_then(|_| tables.bits.read(20));
     let groups = after_header.and_then(|_| tables.group_bytes(size));
     bounded(data, groups)
 }
 
 /// The same of an alpha channel, whose first byte says whether it is written as a picture without a header.
-pub(super) fn table_bytes_of_alpha(data: &[u8], size: Size) -> u64 {
+pub(super) fn table_bytes_of_alpha(data: &[u8], size: Size, patience: &mut Patience) -> u64 {
     match data.split_first() {
-        Some((kind, data)) if kind & 3 == 1 => bounded(data, Tables::of(data).group_bytes(size)),
+        Some((kind, data)) if kind & 3 == 1 => {
+            let mut tables = Tables { bits: Bits::new(data), patience };
+            bounded(data, tables.group_bytes(size))
+        }
         _ => 0,
     }
 }
@@ -56,11 +63,20 @@ fn bounded(data: &[u8], groups: Option<u64>) -> u64 {
     groups.map_or(by_length, |groups| groups.min(by_length))
 }
 
-impl<'a> Tables<'a> {
-    fn of(data: &'a [u8]) -> Self {
-        Self { bits: Bits::new(data), patience: PATIENCE }
+impl Patience {
+    pub(super) fn of_a_file() -> Self {
+        Self(PATIENCE)
     }
 
+    /// `None` where there is not so much left; then there is nothing left.
+    fn spend(&mut self, symbols: usize) -> Option<()> {
+        let left = self.0.checked_sub(symbols);
+        self.0 = left.unwrap_or(0);
+        left.map(|_| ())
+    }
+}
+
+impl Tables<'_> {
     /// Of all groups; `None` where that cannot be read.
     fn group_bytes(&mut self, size: Size) -> Option<u64> {
         let size = self.skip_transforms(size)?;
@@ -108,13 +124,16 @@ impl<'a> Tables<'a> {
     /// colour from the cache is of an earlier pixel, so that only new ones count.
     fn read_small_picture(&mut self, size: Size) -> Option<u32> {
         let cached = self.cached_colors()?;
-        let mut code = |symbols| PrefixCode::read(&mut self.bits, symbols);
+        let mut code = |symbols| {
+            self.patience.spend(symbols as usize)?;
+            PrefixCode::read(&mut self.bits, symbols)
+        };
         let green = code(GREENS + cached)?;
         let [red, blue, alpha] = [code(COLORS)?, code(COLORS)?, code(COLORS)?];
         let distance = code(DISTANCES)?;
         let (mut greatest, mut left) = (0, size.pixels());
         while left > 0 {
-            self.patience = self.patience.checked_sub(1)?;
+            self.patience.spend(1)?;
             let symbol = green.symbol(&mut self.bits)?;
             let pixels = match symbol {
                 0..256 => {
@@ -163,6 +182,14 @@ mod tests {
     const SIZE: Size = Size { width: 64, height: 64 };
     /// A code of one symbol, by name.
     const NOTHING: [(u32, usize); 4] = [(1, 1), (0, 1), (0, 1), (0, 1)];
+
+    fn table_bytes(data: &[u8], size: Size) -> u64 {
+        super::table_bytes(data, size, &mut Patience::of_a_file())
+    }
+
+    fn table_bytes_of_alpha(data: &[u8], size: Size) -> u64 {
+        super::table_bytes_of_alpha(data, size, &mut Patience::of_a_file())
+    }
 
     /// Numbers of so many bits each, and room for codes behind them.
     fn stream(numbers: &[(u32, usize)]) -> Vec<u8> {
@@ -251,6 +278,17 @@ mod tests {
                 prop_assert!(table_bytes_of_alpha(data, SIZE) <= bound);
             }
         }
+    }
+
+    #[test]
+    fn what_one_picture_has_spent_is_not_there_for_the_next() {
+        let wide = Size { width: 2048, height: 2048 };
+        let alpha = [&[1], &stream(&last_group(0))[..]].concat();
+        let by_length = (alpha.len() as u64 - 1) * TABLE_BYTES_PER_BYTE;
+        let mut patience = Patience(PATIENCE);
+        assert!(super::table_bytes_of_alpha(&alpha, SIZE, &mut patience) < by_length);
+        assert_eq!(super::table_bytes_of_alpha(&alpha, wide, &mut patience), by_length);
+        assert_eq!(super::table_bytes_of_alpha(&alpha, SIZE, &mut patience), by_length);
     }
 
     #[test]
