@@ -147,9 +147,7 @@ fn is_mean_of(graph: &GraphProto, value: &str, map: &str) -> bool {
     let Some(input) = node.input_at(0) else { return false };
     match node.op_type.as_str() {
         "GlobalAveragePool" => is_map(graph, input, map),
-        "ReduceMean" => {
-            is_map(graph, input, map) && node.ints_of("axes").is_some_and(spans_a_picture)
-        }
+        "ReduceMean" => is_map(graph, input, map) && axes(graph, node).is_some_and(spans_a_picture),
         operator if RESHAPING.contains(&operator) => is_mean_of(graph, input, map),
         _ => false,
     }
@@ -162,8 +160,18 @@ fn is_map(graph: &GraphProto, value: &str, map: &str) -> bool {
         || producer(graph, map).filter(is_cast).and_then(|node| node.input_at(0)) == Some(value)
 }
 
-fn spans_a_picture(axes: &[i64]) -> bool {
-    axes == [2, 3] || axes == [-2, -1]
+/// Over what a node reduces: an attribute, since operator set 18 an input.
+fn axes(graph: &GraphProto, node: &NodeProto) -> Option<Vec<i64>> {
+    let given = node.ints_of("axes").map(<[i64]>::to_vec);
+    given.or_else(|| constant(graph, node.input_at(1)?)?.int64_values())
+}
+
+/// Whether they are the rows and columns of `[n, channels, rows, columns]`.
+fn spans_a_picture(axes: Vec<i64>) -> bool {
+    let mut axes: Vec<i64> =
+        axes.into_iter().map(|axis| if axis < 0 { axis + 4 } else { axis }).collect();
+    axes.sort_unstable();
+    axes == [2, 3]
 }
 
 /// The constant of that name, also where it is stored in another precision.
@@ -225,6 +233,24 @@ mod tests {
         graph.initializer.push(TensorProto::float16("h", &[1, 2], &halves));
         let layer = LastLayer::find(&graph, "map", "scores").unwrap();
         assert_eq!(layer.of_class(0), [0.5, -2.0]);
+    }
+
+    #[test]
+    fn a_mean_over_rows_and_columns_is_one_however_these_are_given() {
+        let gemm = || node("Gemm", ["v", "scores"], &["w", "b"]).int("transB", 1);
+        let find = |mean: NodeProto| {
+            let mut graph = graph(vec![mean, gemm()]);
+            graph.initializer.push(TensorProto::int64("rows and columns", &[-1, -2]));
+            graph.initializer.push(TensorProto::int64("channels", &[1]));
+            LastLayer::find(&graph, "map", "scores").is_ok()
+        };
+        let mean = |further: &[&str]| node("ReduceMean", ["map", "v"], further);
+        assert!(find(mean(&["rows and columns"])));
+        assert!(find(mean(&[]).ints("axes", &[2, 3])));
+        assert!(find(mean(&[]).ints("axes", &[3, -2])));
+        for other in [mean(&["channels"]), mean(&[]), mean(&[]).ints("axes", &[1, 2])] {
+            assert!(!find(other));
+        }
     }
 
     #[test]
