@@ -162,6 +162,16 @@ pub fn name(path: &Path) -> Result<String, ModelError> {
     }
 }
 
+/// Builds the graphs that are missing and have a recipe, of the model in a folder and of its members.
+/// What goes wrong is said when the model is loaded.
+pub fn build_missing(path: &Path) {
+    for folder in folders(path).unwrap_or_default() {
+        if let Ok(Manifest { weights, .. }) = manifest(&folder) {
+            let _ = recipe::build_if_missing(&weights, &folder.join(&weights.file));
+        }
+    }
+}
+
 /// Every folder that a model is loaded from: its own, and its members'.
 ///
 /// # Errors

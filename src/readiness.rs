@@ -62,6 +62,16 @@ impl State {
             Self::Draining => "draining",
         }
     }
+
+    /// Why it is so, in words.
+    #[must_use]
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::Starting => "the models are being loaded and warmed up",
+            Self::Ready => "every model serves",
+            Self::Draining => "the process was told to stop; what was accepted is finished",
+        }
+    }
 }
 
 #[cfg(test)]

@@ -5,6 +5,8 @@ use std::num::NonZeroUsize;
 use std::path::Path;
 use std::thread;
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
 /// Cores, by CPU affinity and by the cgroup's quota (v1 and v2); at least one.
 #[must_use]
 pub fn cores() -> NonZeroUsize {
@@ -19,6 +21,16 @@ pub fn memory_limit() -> u64 {
     let memberships = read(Path::new("/proc/self/cgroup")).unwrap_or_default();
     let limits = cgroup_limits(Path::new("/sys/fs/cgroup"), &memberships);
     limits.into_iter().chain(machine).min().unwrap_or(u64::MAX)
+}
+
+/// Files that the process may open at a time: as many as it may allow itself.
+#[must_use]
+pub fn open_files() -> u64 {
+    let limits = getrlimit(Resource::Nofile);
+    // The lower limit is there for programs that cannot count above it.
+    let raised = Rlimit { current: limits.maximum, ..limits };
+    let now = if setrlimit(Resource::Nofile, raised).is_ok() { raised } else { limits };
+    now.current.unwrap_or(u64::MAX)
 }
 
 /// Bytes of memory that the process holds at the moment; `None` where the system does not say.
@@ -74,6 +86,14 @@ mod tests {
         let text = "MemTotal:       24689764 kB\nMemFree:        1 kB\n";
         assert_eq!(total_memory(text), Some(24_689_764 * 1024));
         assert_eq!(total_memory("MemFree: 1 kB"), None);
+    }
+
+    #[test]
+    fn the_process_may_open_as_many_files_as_it_can_allow_itself() {
+        let limit = open_files();
+        assert!(limit > 100);
+        assert_eq!(getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX), limit);
+        assert_eq!(open_files(), limit, "asking again changes nothing");
     }
 
     #[test]

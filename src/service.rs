@@ -1,18 +1,16 @@
 //! The service from start to exit: parts, listeners, warm-up, drain, in that order.
 
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use thiserror::Error;
-use tokio::net::TcpListener;
 use tokio::task;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::api::listener::{self, Encryption, Entrance};
+use crate::api::listener::{self, Entrance};
 use crate::api::{self, AdminState, Router};
 use crate::config::{Config, Doors};
 use crate::cpu_pool::CpuPool;
@@ -31,13 +29,15 @@ use crate::serving::{App, AppState, Limits, Models};
 use crate::shutdown::{self, Signals};
 use crate::telemetry::metrics::{Listener, Metrics};
 use crate::telemetry::{Telemetry, gpu};
-use crate::tls::{Audience, Tls, TlsError};
+use crate::tls::{Tls, TlsError};
 use crate::vitals::Vitals;
 
+mod bound;
 mod loader;
 mod reload;
 mod watch;
 
+use bound::Bound;
 use loader::{Loader, Ready};
 use reload::{Crew, Place, Reloader};
 use watch::Look;
@@ -104,14 +104,14 @@ pub async fn run(config: Config, telemetry: Telemetry) -> Result<(), ServeError>
     let resources = resources(&config, &metrics);
     announce(&config);
     let readiness = Readiness::starting();
-    let [public, admin, grpc] = bind_all(&config, &files).await?;
+    let [public, admin, grpc] = bind_all(&config, &files)?;
     let vitals = Vitals::new(readiness.clone(), resources.pool.clone(), resources.memory.clone());
     gpu::watch(Arc::clone(&metrics));
     let history = History::default();
     task::spawn(history.clone().write(vitals.clone(), Arc::clone(&metrics)));
     let (reloads, orders) = reloading::pair();
     let state = AdminState { vitals: vitals.clone(), metrics, history, log_level, reloads };
-    let admin = Listening::start(admin, |_| api::admin::router(state));
+    let admin = Listening::start(admin.listen()?, |_| api::admin::router(state));
 
     // A signal during the start ends it; there is nothing to drain.
     let Loaded { models, crew, loader, places } = tokio::select! {
@@ -124,11 +124,12 @@ pub async fn run(config: Config, telemetry: Telemetry) -> Result<(), ServeError>
     watch_over(&models, &vitals);
     rereading::start(to_reread, files.clone());
     let app = app((models, files.keys), (&config, &resources), readiness.clone());
+    // Not before: a connection that is accepted and then waits says less than one that is refused.
     let doors = [
-        Listening::start(public, |_| {
+        Listening::start(public.listen()?, |_| {
             api::router::public(app.clone(), &config.doors.cors_allow_origin)
         }),
-        Listening::start(grpc, |stop| grpc::router(app.clone(), stop)),
+        Listening::start(grpc.listen()?, |stop| grpc::router(app.clone(), stop)),
     ];
     let reloader = Reloader { app: Arc::clone(&app), vitals, crew: crew.clone(), loader, places };
     let reloader = task::spawn(reloader.run((orders, to_reload), config.watch));
@@ -245,7 +246,9 @@ pub async fn check(config: Config, telemetry: &Telemetry) -> Result<(), ServeErr
 }
 
 fn watch_over(models: &Models, vitals: &Vitals) {
-    models.iter().for_each(|model| vitals.watch(model.name(), model.pipeline.queue()));
+    for model in models.iter() {
+        vitals.watch(model.name(), model.provider.to_string(), model.pipeline.queue());
+    }
     // A GPU is shared by all.
     if models.iter().all(|model| model.provider == Provider::Cpu) {
         vitals.divide_cores();
@@ -297,34 +300,11 @@ fn announce(config: &Config) {
     );
 }
 
-async fn bind_all(config: &Config, files: &Files) -> Result<[Entrance; 3], ServeError> {
-    let public = bind((config.listen, Listener::Public), files).await?;
-    let admin = bind((config.admin_listen, Listener::Admin), files).await?;
-    let grpc = bind((config.grpc_listen, Listener::Grpc), files).await?;
+fn bind_all(config: &Config, files: &Files) -> Result<[Bound; 3], ServeError> {
+    let public = Bound::to((config.listen, Listener::Public), files)?;
+    let admin = Bound::to((config.admin_listen, Listener::Admin), files)?;
+    let grpc = Bound::to((config.grpc_listen, Listener::Grpc), files)?;
     Ok([public, admin, grpc])
-}
-
-async fn bind(
-    (address, listener): (SocketAddr, Listener),
-    files: &Files,
-) -> Result<Entrance, ServeError> {
-    let flag = match listener {
-        Listener::Public => "--listen",
-        Listener::Admin => "--admin-listen",
-        Listener::Grpc => "--grpc-listen",
-    };
-    let failed = |cause| ServeError::Listen { flag, address: address.to_string(), cause };
-    let bound = TcpListener::bind(address).await.map_err(failed)?;
-    let address = bound.local_addr().map_err(failed)?;
-    let tls = files.tls.as_ref().map(|tls| {
-        let audience = match listener {
-            Listener::Admin => Audience::Operators,
-            Listener::Public | Listener::Grpc => Audience::Clients,
-        };
-        Encryption::new(tls.acceptor(audience), listener, Arc::clone(&files.metrics))
-    });
-    tracing::info!(listener = listener.as_str(), %address, tls = tls.is_some(), "listening");
-    Ok(Entrance { listener: bound, tls })
 }
 
 /// Loading computes, so it runs off the async threads.
@@ -337,8 +317,8 @@ async fn load(config: &Config, resources: &Resources) -> Result<Loaded, ServeErr
 fn load_all(config: &Config, resources: &Resources) -> Result<Loaded, ServeError> {
     let loader = Loader::new(config, resources)?;
     let (crew, mut places, mut served) = (Crew::default(), Vec::new(), Vec::new());
-    // Before they are loaded: what changes meanwhile has changed.
-    let looks: Vec<Look> = config.models.iter().map(|folder| Look::at(folder)).collect();
+    let looks: Vec<Look> =
+        config.models.iter().map(|folder| Look::before_loading(folder)).collect();
     for ((ready, folder), look) in loader.load_all()?.into_iter().zip(&config.models).zip(looks) {
         places.push(Place::of(&ready, folder.clone(), look));
         let Ready { model, info, workers } = ready;

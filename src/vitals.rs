@@ -23,8 +23,15 @@ pub struct Vitals {
     readiness: Readiness,
     pool: CpuPool,
     memory: MemoryBudget,
-    models: Arc<Mutex<Vec<(String, Queue)>>>,
+    models: Arc<Mutex<Vec<Watched>>>,
     divided: Arc<AtomicBool>,
+}
+
+/// A model that is watched.
+struct Watched {
+    model: String,
+    provider: String,
+    queue: Queue,
 }
 
 /// The workers of one model.
@@ -32,6 +39,8 @@ pub struct Vitals {
 pub struct Workers {
     /// The model's name.
     pub model: String,
+    /// What they run on.
+    pub provider: String,
     /// Those whose engine works.
     pub working: usize,
     /// All.
@@ -58,22 +67,23 @@ impl Vitals {
     }
 
     /// Watches a model's workers.
-    pub fn watch(&self, model: &str, queue: Queue) {
-        self.models().push((model.to_owned(), queue));
+    pub fn watch(&self, model: &str, provider: String, queue: Queue) {
+        self.models().push(Watched { model: model.to_owned(), provider, queue });
     }
 
     /// Watches another model's workers in the place of one's.
-    pub fn replace(&self, old: &str, (model, queue): (&str, Queue)) {
+    pub fn replace(&self, old: &str, (model, provider, queue): (&str, String, Queue)) {
         let mut models = self.models();
-        models.retain(|(name, _)| name != old);
-        models.push((model.to_owned(), queue));
+        models.retain(|watched| watched.model != old);
+        models.push(Watched { model: model.to_owned(), provider, queue });
     }
 
     /// Every model's workers.
     #[must_use]
     pub fn workers(&self) -> Vec<Workers> {
-        let workers = |(model, queue): &(String, Queue)| Workers {
+        let workers = |Watched { model, provider, queue }: &Watched| Workers {
             model: model.clone(),
+            provider: provider.clone(),
             working: queue.load().workers,
             configured: queue.workers().get(),
         };
@@ -87,7 +97,7 @@ impl Vitals {
         if decoding > STALL {
             return Some(format!("a picture has been decoded for {} s", decoding.as_secs()));
         }
-        self.models().iter().find_map(|(model, queue)| {
+        self.models().iter().find_map(|Watched { model, queue, .. }| {
             let stalled = queue.load().stalled;
             let limit = STALL.max(queue.longest_batch() * STALL_BATCHES);
             let words = || format!("no batch of `{model}` has run for {} s", stalled.as_secs());
@@ -109,7 +119,7 @@ impl Vitals {
 
     /// For how long work has waited without any being done.
     fn stalled(&self) -> Duration {
-        let queues = self.models().iter().map(|(_, queue)| queue.load().stalled).max();
+        let queues = self.models().iter().map(|Watched { queue, .. }| queue.load().stalled).max();
         self.pool.stalled().max(queues.unwrap_or_default())
     }
 
@@ -122,12 +132,12 @@ impl Vitals {
         metrics.memory_budget.set(bytes(self.memory.limit()));
         metrics.memory_used.set(bytes(self.memory.limit() - self.memory.left()));
         let models = self.models();
-        let configured = models.iter().map(|(_, queue)| queue.workers().get());
+        let configured = models.iter().map(|Watched { queue, .. }| queue.workers().get());
         metrics.workers_configured.set(count(configured.sum()));
-        let places = models.iter().map(|(_, queue)| queue.capacity().get());
+        let places = models.iter().map(|Watched { queue, .. }| queue.capacity().get());
         metrics.queue_capacity.set(count(places.sum()));
-        let loads: Vec<_> = models.iter().map(|(_, queue)| queue.load()).collect();
-        let workers: usize = models.iter().map(|(_, queue)| queue.workers().get()).sum();
+        let loads: Vec<_> = models.iter().map(|Watched { queue, .. }| queue.load()).collect();
+        let workers: usize = models.iter().map(|Watched { queue, .. }| queue.workers().get()).sum();
         let apart = self.divided.load(Ordering::Relaxed) && workers <= self.pool.threads().get();
         publish_load(&loads, apart, metrics);
     }
@@ -137,7 +147,7 @@ impl Vitals {
         self.divided.store(true, Ordering::Relaxed);
     }
 
-    fn models(&self) -> MutexGuard<'_, Vec<(String, Queue)>> {
+    fn models(&self) -> MutexGuard<'_, Vec<Watched>> {
         self.models.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -47,11 +47,20 @@ async fn live(State(admin): State<AdminState>) -> impl IntoResponse {
 async fn ready(State(admin): State<AdminState>) -> impl IntoResponse {
     let body = match admin.vitals.unready() {
         None => {
-            let model = |model: &Workers| json!({"name": model.model, "workers": model.working, "of": model.configured});
+            let model = |model: &Workers| {
+                json!({
+                    "name": model.model,
+                    "provider": model.provider,
+                    "workers": model.working,
+                    "of": model.configured,
+                })
+            };
             let models: Vec<_> = admin.vitals.workers().iter().map(model).collect();
             return (StatusCode::OK, Json(json!({"status": "ready", "models": models})));
         }
-        Some(Unready::State(state)) => json!({"status": state.as_str()}),
+        Some(Unready::State(state)) => {
+            json!({"status": state.as_str(), "reason": state.reason()})
+        }
         Some(Unready::NoWorker { model }) => {
             let reason = format!("no worker of the model `{model}` runs");
             json!({"status": "failing", "reason": reason})

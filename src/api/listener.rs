@@ -12,6 +12,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
+use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
@@ -19,16 +20,20 @@ use tokio_rustls::server::TlsStream;
 use tokio_util::either::Either;
 use tokio_util::sync::CancellationToken;
 
+use crate::resources;
+
 mod encryption;
+mod places;
 
 pub use encryption::Encryption;
+
+use places::most_connections;
 
 /// A client that takes longer for its request's head is cut off.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Connections of one listener at a time; the next wait in the system's queue. Below the usual
-/// limit of 1024 descriptors, so that a crowd at one listener leaves some for the other.
-const MAX_CONNECTIONS: u32 = 900;
+/// An answer of which nothing is taken for so long is given up.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Requests of one HTTP/2 connection at a time; the next wait for one of them to end.
 const MAX_STREAMS: u32 = 128;
@@ -68,7 +73,8 @@ pub async fn serve(entrance: Entrance, router: Router, stop: CancellationToken) 
         connections: GracefulShutdown::new(),
         end: CancellationToken::new(),
     };
-    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS as usize));
+    let most = most_connections(resources::open_files());
+    let places = Arc::new(Semaphore::new(most as usize));
     loop {
         let accepted = tokio::select! {
             accepted = accept(&listener, &places) => accepted,
@@ -87,7 +93,7 @@ pub async fn serve(entrance: Entrance, router: Router, stop: CancellationToken) 
         let place = Arc::clone(&places).try_acquire_owned().ok();
         server.spawn(Accepted { stream, place });
     }
-    let all_closed = places.acquire_many(MAX_CONNECTIONS);
+    let all_closed = places.acquire_many(most);
     let _ = timeout(LINGER, all_closed).await;
     server.end.cancel();
     server.connections.shutdown().await;
@@ -103,7 +109,7 @@ struct Server {
     end: CancellationToken,
 }
 
-/// A connection and, except at the end, its place among [`MAX_CONNECTIONS`].
+/// A connection and, except at the end, its place among those that there may be.
 struct Accepted {
     stream: TcpStream,
     place: Option<OwnedSemaphorePermit>,
@@ -150,6 +156,7 @@ impl Server {
     fn spawn(&self, Accepted { stream, place }: Accepted) {
         // Answers are small and whole; waiting to fill a segment would only delay them.
         let _ = stream.set_nodelay(true);
+        let _ = SockRef::from(&stream).set_tcp_user_timeout(Some(WRITE_TIMEOUT));
         let (builder, router) = (self.builder.clone(), self.router.clone());
         let (tls, end) = (self.tls.clone(), self.end.clone());
         let watcher = self.connections.watcher();

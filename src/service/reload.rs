@@ -130,14 +130,15 @@ impl Reloader {
     /// with the last request that has it.
     async fn replace(&mut self, index: usize) -> Result<Reloaded, String> {
         let place = &mut self.places[index];
-        place.watched = Watched::new(Look::aside(&place.folder).await);
+        place.watched = Watched::new(Look::aside_before_loading(&place.folder).await);
         let ready = self.loader.load(&place.folder).await.map_err(|cause| cause.to_string())?;
         let Ready { model, info, workers } = ready;
         let (new_name, version) = (model.name().to_owned(), model.version().to_owned());
         let (sha256, queue) = (model.pipeline.model.sha256().to_owned(), model.pipeline.queue());
+        let provider = model.provider.to_string();
         let old = self.app.models.replace(&place.name, model);
         let old = old.map_err(|_| format!("another model is named `{new_name}` already"))?;
-        self.vitals.replace(&place.name, (&new_name, queue));
+        self.vitals.replace(&place.name, (&new_name, provider, queue));
         info.publish(self.loader.metrics());
         place.info.withdraw_for(&info, self.loader.metrics());
         place.info = info;

@@ -40,6 +40,18 @@ impl Look {
         task::spawn_blocking(move || Self::at(&path)).await.unwrap_or_default()
     }
 
+    /// The same before a model is loaded.
+    pub(super) async fn aside_before_loading(path: &Path) -> Self {
+        let path = path.to_owned();
+        task::spawn_blocking(move || Self::before_loading(&path)).await.unwrap_or_default()
+    }
+
+    /// What changes from then on has changed; a graph that loading would build is no change.
+    pub(super) fn before_loading(path: &Path) -> Self {
+        model::build_missing(path);
+        Self::at(path)
+    }
+
     /// What cannot be read is not there.
     pub(super) fn at(path: &Path) -> Self {
         let Ok(folders) = model::folders(path) else { return Self::default() };
@@ -63,6 +75,33 @@ mod tests {
 
     use super::*;
 
+    const RECIPE: &str = r#"
+        name = "small"
+        version = "1"
+        trained = false
+        [weights]
+        file = "model.onnx"
+        [weights.build]
+        network = "cifar-resnet20"
+        seed = 0
+        [input]
+        name = "input"
+        layout = "nchw"
+        type = "float32"
+        height = 32
+        width = 32
+        [preprocess]
+        resize_shorter_side = 32
+        interpolation = "bilinear"
+        mean = [0.5, 0.5, 0.5]
+        std = [0.5, 0.5, 0.5]
+        color = "rgb"
+        [output]
+        name = "logits"
+        activation = "softmax"
+        labels = "labels.tsv"
+    "#;
+
     /// A folder as Kubernetes mounts it: files that lead through one link.
     fn mounted() -> (tempfile::TempDir, PathBuf) {
         let root = tempfile::tempdir().unwrap();
@@ -75,6 +114,16 @@ mod tests {
         fs::create_dir(&folder).unwrap();
         symlink("../data/model.toml", folder.join("model.toml")).unwrap();
         (root, folder)
+    }
+
+    #[test]
+    fn a_graph_that_loading_would_build_is_no_change() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("model.toml"), RECIPE).unwrap();
+        let before = Look::before_loading(folder.path());
+        assert!(folder.path().join("model.onnx").exists());
+        let mut watched = Watched::new(before);
+        assert_eq!([(); 2].map(|()| watched.has_changed(Look::at(folder.path()))), [false; 2]);
     }
 
     /// What two looks in a row say.

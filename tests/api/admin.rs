@@ -45,13 +45,16 @@ async fn send(router: &Router, request: Request<Body>) -> (StatusCode, String) {
 #[tokio::test]
 async fn readiness_follows_start_and_drain_with_a_reason() {
     let (router, readiness) = listener();
-    let starting = get(&router, "/ready").await;
-    assert_eq!(starting, (StatusCode::SERVICE_UNAVAILABLE, r#"{"status":"starting"}"#.to_owned()));
+    let unready = async |status: &str, reason: &str| {
+        let answer = get(&router, "/ready").await;
+        let due = format!(r#"{{"reason":"{reason}","status":"{status}"}}"#);
+        assert_eq!(answer, (StatusCode::SERVICE_UNAVAILABLE, due));
+    };
+    unready("starting", "the models are being loaded and warmed up").await;
     readiness.advance(State::Ready);
     assert_eq!(get(&router, "/ready").await.0, StatusCode::OK);
     readiness.advance(State::Draining);
-    let draining = get(&router, "/ready").await;
-    assert_eq!(draining, (StatusCode::SERVICE_UNAVAILABLE, r#"{"status":"draining"}"#.to_owned()));
+    unready("draining", "the process was told to stop; what was accepted is finished").await;
 }
 
 #[tokio::test]

@@ -63,7 +63,8 @@ async fn readiness_tells_while_no_engine_can_be_had_and_when_there_is_one_again(
     let service = Service::start();
     service.readiness.advance(State::Ready);
     let ready = service.ask("/ready").await;
-    let models = r#"{"models":[{"name":"colors","of":1,"workers":1}],"status":"ready"}"#;
+    let models =
+        r#"{"models":[{"name":"colors","of":1,"provider":"cpu","workers":1}],"status":"ready"}"#;
     assert_eq!(ready, (StatusCode::OK, models.to_owned()));
     service.engine.refuse_engines(3);
     let lethal = spawn(&service, "", LETHAL);

@@ -155,7 +155,7 @@ impl Service {
         let pool = CpuPool::new(NonZeroUsize::MIN);
         let readiness = Readiness::starting();
         let vitals = Vitals::new(readiness.clone(), pool.clone(), memory.clone());
-        vitals.watch("colors", queue.clone());
+        vitals.watch("colors", Provider::Cpu.to_string(), queue.clone());
         let resources = Resources {
             pool: pool.clone(),
             memory: memory.clone(),
