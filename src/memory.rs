@@ -4,6 +4,8 @@ use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use bytes::Bytes;
+
 /// Bytes that may be in use at a time. Clones are the same budget.
 #[derive(Clone, Debug)]
 pub struct MemoryBudget {
@@ -93,11 +95,28 @@ impl Charge {
         Ok(())
     }
 
+    /// The same bytes, which hold the charge for as long as there are any of them.
+    #[must_use]
+    pub fn hold(self: &Arc<Self>, bytes: Bytes) -> Bytes {
+        Bytes::from_owner(Held { bytes, _charge: Arc::clone(self) })
+    }
+
     /// Gives back all but `bytes`.
     pub fn shrink_to(&mut self, bytes: u64) {
         let surplus = self.bytes.saturating_sub(bytes);
         self.state.used.fetch_sub(surplus, Ordering::Relaxed);
         self.bytes -= surplus;
+    }
+}
+
+struct Held {
+    bytes: Bytes,
+    _charge: Arc<Charge>,
+}
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
     }
 }
 
@@ -126,6 +145,18 @@ mod tests {
         assert!(budget.charge(50).is_none());
         drop(first);
         assert!(budget.charge(100).is_some());
+    }
+
+    #[test]
+    fn bytes_that_hold_a_charge_give_it_back_when_the_last_of_them_is_gone() {
+        let budget = MemoryBudget::new(100);
+        let charge = Arc::new(budget.charge(60).unwrap());
+        let mut bytes = charge.hold(Bytes::from_static(b"answer"));
+        drop(charge);
+        drop(bytes.split_to(3));
+        assert_eq!((budget.left(), &bytes[..]), (40, &b"wer"[..]));
+        drop(bytes);
+        assert_eq!(budget.left(), 100);
     }
 
     #[test]

@@ -1,8 +1,7 @@
 //! One image's way from bytes to ranked classes, the same for every door.
 
 use std::num::NonZeroUsize;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use futures_util::future::try_join_all;
@@ -13,7 +12,7 @@ use tracing::{Span, info_span};
 use crate::batching::{Content, JobError, Prepared, Queue, Rejection, Row, Slot, Spent};
 use crate::cpu_pool::{CpuPool, Lane};
 use crate::explanation::Explainer;
-use crate::inference::{FeatureShapes, ImageFeatures, Wanted};
+use crate::inference::{FeatureShapes, Wanted};
 use crate::memory::{Charge, MemoryBudget};
 use crate::model::{Manifest, Model};
 use crate::preprocess::{ImageError, ImageHeader, Transform};
@@ -26,10 +25,12 @@ mod decoding;
 mod explain;
 mod fate;
 mod room;
+mod scores;
 mod waiting;
 
 pub use crops::Crops;
 pub use explain::Explanation;
+pub use scores::Scores;
 
 use fate::Fate;
 use waiting::Waiting;
@@ -74,8 +75,8 @@ pub struct Request {
     pub lane: Lane,
     /// What its stages take.
     pub times: StageTimes,
-    /// Whether one of its images has failed all of it.
-    failed: Arc<AtomicBool>,
+    /// What became of the image that has failed all of it.
+    failed: Arc<OnceLock<Outcome>>,
 }
 
 /// An image as it was sent, and the memory that it holds.
@@ -94,16 +95,6 @@ pub enum Input {
     Picture(Encoded),
     /// The network's own input: all elements of one image, little-endian.
     Tensor(Encoded),
-}
-
-/// What the network says of one image, and the memory that its features hold.
-#[derive(Debug)]
-pub struct Scores {
-    /// `[classes]`, as the network gives them.
-    pub logits: Vec<f32>,
-    /// What they are made of, where that is wanted and shown.
-    pub features: Option<ImageFeatures>,
-    _charge: Charge,
 }
 
 /// What is known of one image.
@@ -237,19 +228,20 @@ impl Pipeline {
     }
 
     /// Classifies one encoded image, with a place for each crop of it, or gives up at the deadline.
-    /// Dropping the future withdraws the image from wherever it is.
+    /// Dropping the future withdraws the image from wherever it is. `image` may also be why there is
+    /// none, so that this counts as the others do.
     ///
     /// # Errors
     ///
     /// When it is no picture, came too late, found no memory, or failed in the network.
     pub async fn classify(
         &self,
-        image: Encoded,
+        image: Result<Encoded, ImageError>,
         places: Vec<Slot>,
         request: &Request,
     ) -> Result<Classification, ClassifyError> {
         let mut fate = Fate::of_one_image(&self.resources.metrics, request);
-        let steps = self.classify_picture((image, places), request, &mut fate);
+        let steps = async { self.classify_picture((image?, places), request, &mut fate).await };
         let result = timeout_at(request.deadline, steps).await;
         fate.settle(result)
     }
@@ -324,11 +316,12 @@ impl Pipeline {
     ) -> Result<Scores, ClassifyError> {
         let charge = self.charge_features(request)?;
         let waiting = Waiting::begin(&slot, request);
+        let sent = matches!(prepared.content, Content::Tensor(_));
         let Row { logits, features } = slot.submit(prepared, request.deadline).await?;
         let Spent { queue, inference } = waiting.spent();
         self.resources.metrics.observe_stage(Stage::Queue, queue);
         self.resources.metrics.observe_stage(Stage::Inference, inference);
-        Ok(Scores { logits, features, _charge: charge })
+        Scores { logits, features, _charge: charge }.finite(sent)
     }
 }
 
@@ -379,13 +372,9 @@ impl Request {
         Self { wanted, ..self }
     }
 
-    /// One of its images has failed all of it: the others are withdrawn.
-    pub fn fail(&self) {
-        self.failed.store(true, Ordering::Relaxed);
-    }
-
-    fn has_failed(&self) -> bool {
-        self.failed.load(Ordering::Relaxed)
+    /// One of its images has failed all of it: the others are withdrawn and count as that one.
+    pub fn fail(&self, cause: &ClassifyError) {
+        self.failed.get_or_init(|| fate::outcome(cause));
     }
 
     /// The same, with the times of its stages written down there.

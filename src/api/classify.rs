@@ -102,10 +102,12 @@ pub(super) async fn classify(
 ) -> Result<Response, ApiError> {
     let asked = asked(&app, parameters);
     let (asked, body) = unless_refused(asked, (&headers, body)).await?;
-    let Asked { model, deadline, top_k: asked, crops, wanted } = asked;
+    let Asked { model, deadline, top_k: of_query, crops, wanted } = asked;
     let purpose = Purpose { app: &app, pipeline: &model.pipeline, deadline, times: &times };
     let upload = upload::read(purpose, &headers, body).await?;
-    let top_k = top_k(asked.or(upload.top_k), model.pipeline.model.labels.len())?;
+    let of_body = upload.top_k.map(|count| top_k(count, &model)).transpose()?;
+    let usual = DEFAULT_TOP_K.min(model.pipeline.model.labels.len());
+    let top_k = of_query.or(of_body).unwrap_or(usual);
     trace::describe(&model, upload.images.len());
     let request = model.pipeline.request(top_k, deadline).wanting(wanted).cropped(crops);
     let request = request.timed(times.clone());
@@ -147,7 +149,8 @@ fn asked(
             "`crops=10` and `explain=1` exclude each other: of ten crops none is the picture";
         return Err(ApiError::InvalidRequest(words.to_owned()));
     }
-    Ok(Asked { model, deadline, top_k: parameters.top_k, crops, wanted })
+    let top_k = parameters.top_k.map(|count| top_k(count, &model)).transpose()?;
+    Ok(Asked { model, deadline, top_k, crops, wanted })
 }
 
 fn crops(asked: Option<u8>) -> Result<Crops, ApiError> {
@@ -190,14 +193,13 @@ fn timeout(timeout_ms: Option<u32>) -> Result<Option<Duration>, ApiError> {
     Ok(timeout_ms.map(|milliseconds| Duration::from_millis(milliseconds.into())))
 }
 
-fn top_k(asked: Option<usize>, classes: usize) -> Result<usize, ApiError> {
-    match asked {
-        None => Ok(DEFAULT_TOP_K.min(classes)),
-        Some(count) if (1..=classes).contains(&count) => Ok(count),
-        Some(count) => Err(ApiError::InvalidRequest(format!(
-            "`top_k` is {count}; it must be from 1 to the model's {classes} classes"
-        ))),
+fn top_k(count: usize, model: &ServedModel) -> Result<usize, ApiError> {
+    let classes = model.pipeline.model.labels.len();
+    if (1..=classes).contains(&count) {
+        return Ok(count);
     }
+    let words = format!("`top_k` is {count}; it must be from 1 to the model's {classes} classes");
+    Err(ApiError::InvalidRequest(words))
 }
 
 /// Every image by itself: one that fails leaves the others alone.

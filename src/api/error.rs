@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axum::extract::rejection::QueryRejection;
-use axum::http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::header::{ACCEPT_ENCODING, ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
@@ -84,7 +84,9 @@ pub struct Problem {
     /// The kind of problem as a word for programs.
     #[schema(example = "undecodable_image")]
     pub(super) code: &'static str,
-    /// The request, as in the log.
+    /// The request, as in the log; none of a command.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    #[schema(required = true)]
     request_id: String,
 }
 
@@ -119,10 +121,15 @@ impl ApiError {
                 (StatusCode::REQUEST_TIMEOUT, "request_timeout", "The body came too slowly")
             }
             Self::PayloadTooLarge(_) => TOO_LARGE,
-            Self::UnsupportedMediaType(_) | Self::UnsupportedEncoding(_) => (
+            Self::UnsupportedMediaType(_) => (
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
                 "unsupported_media_type",
                 "The content type is not taken",
+            ),
+            Self::UnsupportedEncoding(_) => (
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "unsupported_media_type",
+                "The content encoding is not taken",
             ),
             Self::Request(error) => request_kind(error),
             Self::Reload(ReloadError::NotServing(_)) => {
@@ -208,6 +215,10 @@ impl ApiError {
         let mut response = (self.status(), [(CONTENT_TYPE, kind)], body).into_response();
         if let Some(wait) = self.retry_after() {
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds(wait)));
+        }
+        if matches!(self, Self::UnsupportedEncoding(_)) {
+            let taken = HeaderValue::from_static("gzip, deflate");
+            response.headers_mut().insert(ACCEPT_ENCODING, taken);
         }
         if let Some(challenge) = self.challenge() {
             let challenge = HeaderValue::from_static(challenge);

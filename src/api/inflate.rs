@@ -43,7 +43,8 @@ impl Coding {
     /// The coding of that name.
     pub(crate) fn named(name: &[u8]) -> Option<Self> {
         match name.to_ascii_lowercase().as_slice() {
-            b"gzip" => Some(Self::Gzip),
+            // RFC 9110, section 8.4.1.3: the same by its old name.
+            b"gzip" | b"x-gzip" => Some(Self::Gzip),
             b"deflate" => Some(Self::Deflate),
             _ => None,
         }
@@ -55,14 +56,15 @@ impl Coding {
     ///
     /// The name of a coding that is not known.
     pub(super) fn of(headers: &HeaderMap) -> Result<Option<Self>, String> {
-        let Some(value) = headers.get(CONTENT_ENCODING).map(HeaderValue::as_bytes) else {
-            return Ok(None);
-        };
-        if value.eq_ignore_ascii_case(b"identity") {
-            return Ok(None);
+        let values: Vec<&[u8]> =
+            headers.get_all(CONTENT_ENCODING).iter().map(HeaderValue::as_bytes).collect();
+        let all = || String::from_utf8_lossy(&values.join(&b", "[..])).into_owned();
+        match values.as_slice() {
+            [] => Ok(None),
+            [value] if value.eq_ignore_ascii_case(b"identity") => Ok(None),
+            [value] => Self::named(value).map(Some).ok_or_else(all),
+            _ => Err(all()),
         }
-        let unknown = || String::from_utf8_lossy(value).into_owned();
-        Self::named(value).map(Some).ok_or_else(unknown)
     }
 }
 

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::http::HeaderMap;
-use axum::http::header::CONTENT_TYPE;
+use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
+use axum::http::{HeaderMap, HeaderValue};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
@@ -16,6 +16,7 @@ use super::body::{Purpose, Received};
 use super::error::ApiError;
 use crate::memory::Charge;
 use crate::pipeline::Encoded;
+use crate::preprocess::ImageError;
 use crate::protocol::json::AtMost;
 
 /// Texts in `images`, whatever the queue takes: a body of empty ones would become a list of many
@@ -24,12 +25,13 @@ const TEXTS: usize = 1 << 16;
 
 /// The images of a request.
 pub(super) struct Upload {
-    pub(super) images: Vec<Encoded>,
+    /// Each, or why it is none.
+    pub(super) images: Vec<Result<Encoded, ImageError>>,
     pub(super) top_k: Option<usize>,
 }
 
 /// A body that is taken apart: the images in it, and `top_k` where it says one.
-type Parts = (Vec<Bytes>, Option<usize>);
+type Parts = (Vec<Result<Bytes, ImageError>>, Option<usize>);
 
 /// A request's images as JSON, each in base64; the document has its schema.
 #[derive(Deserialize)]
@@ -59,12 +61,13 @@ pub(super) async fn read(
 ) -> Result<Upload, ApiError> {
     let (received, form) = purpose.read((headers, body), Form::of).await?;
     let ((images, top_k), charge) = take_apart(form, received, purpose).await?;
-    if images.iter().all(Bytes::is_empty) {
+    if images.iter().all(|image| image.as_ref().is_ok_and(Bytes::is_empty)) {
         return Err(ApiError::InvalidRequest("there is no image in the request".to_owned()));
     }
     let charge = Arc::new(charge);
     let encoded = |bytes| Encoded { bytes, charge: Arc::clone(&charge) };
-    Ok(Upload { images: images.into_iter().map(encoded).collect(), top_k })
+    let images = images.into_iter().map(|image| image.map(encoded)).collect();
+    Ok(Upload { images, top_k })
 }
 
 /// Finds the images in a body. What is more than handing it on computes, on the pool; the copies
@@ -78,14 +81,14 @@ async fn take_apart(
     let length = body.len() as u64;
     // JSON becomes strings, and those become bytes; the parts of a form share one copy.
     let copies = match form {
-        Form::Raw => return Ok(((vec![body], None), charge)),
+        Form::Raw => return Ok(((vec![Ok(body)], None), charge)),
         Form::Json => 2 * length,
         Form::Multipart { .. } => length,
     };
     purpose.pipeline.grow(&mut charge, copies)?;
     let most = purpose.pipeline.max_images().get();
     let parse = move || match form {
-        Form::Raw => Ok((vec![body], None)),
+        Form::Raw => Ok((vec![Ok(body)], None)),
         Form::Json => from_json(&body),
         Form::Multipart { boundary } => from_multipart(body, boundary, most),
     };
@@ -120,53 +123,88 @@ fn from_json(body: &[u8]) -> Result<Parts, ApiError> {
     }
     let upload: JsonUpload = serde_json::from_slice(body)
         .map_err(|cause| invalid(format!("the body is not the JSON that is taken: {cause}")))?;
-    let texts = match (upload.image, upload.images) {
-        (Some(image), None) => vec![image],
-        (None, Some(images)) => images.0,
+    let images = match (upload.image, upload.images) {
+        (Some(image), None) => vec![Ok(from_base64(&image).map_err(invalid)?)],
+        (None, Some(images)) => images.0.iter().map(|text| in_its_place(text)).collect(),
         (Some(_), Some(_)) => {
             return Err(invalid("`image` and `images` exclude each other".to_owned()));
         }
         (None, None) => return Err(invalid("neither `image` nor `images` is there".to_owned())),
     };
-    let decode = |(index, text): (usize, &String)| {
-        BASE64_STANDARD
-            .decode(text)
-            .map(Bytes::from)
-            .map_err(|cause| invalid(format!("image {index} is not base64: {cause}")))
+    Ok((images, upload.top_k))
+}
+
+/// Among several a text that is no base64 is a bad image as others are.
+fn in_its_place(text: &str) -> Result<Bytes, ImageError> {
+    from_base64(text).map_err(|reason| ImageError::Undecodable { reason })
+}
+
+/// The bytes of a text as tools write it: also in lines, also as the URL that a browser makes of a
+/// file, `data:image/jpeg;base64,…`.
+fn from_base64(text: &str) -> Result<Bytes, String> {
+    let text = match text.split_once(";base64,") {
+        Some((head, text)) if head.starts_with("data:") => text,
+        _ => text,
     };
-    Ok((texts.iter().enumerate().map(decode).collect::<Result<_, _>>()?, upload.top_k))
+    let decoded = if text.bytes().any(|byte| byte.is_ascii_whitespace()) {
+        let together: String = text.split_ascii_whitespace().collect();
+        BASE64_STANDARD.decode(together)
+    } else {
+        BASE64_STANDARD.decode(text)
+    };
+    decoded.map(Bytes::from).map_err(|cause| format!("the image is not base64: {cause}"))
 }
 
 fn from_multipart(body: Bytes, boundary: String, most: usize) -> Result<Parts, ApiError> {
     // The whole body is there, so that nothing is waited for.
-    let parts = all_parts(body, boundary, most).now_or_never();
-    Ok((parts.unwrap_or(Err(ApiError::Internal))?, None))
+    all_parts(body, boundary, most).now_or_never().unwrap_or(Err(ApiError::Internal))
 }
 
-/// The parts of a form, of which there may be no more than the queue takes images.
-async fn all_parts(body: Bytes, boundary: String, most: usize) -> Result<Vec<Bytes>, ApiError> {
+/// The files of a form, of which there may be no more than the queue takes images, and its `top_k`.
+async fn all_parts(body: Bytes, boundary: String, most: usize) -> Result<Parts, ApiError> {
     let invalid = |cause: multer::Error| {
         ApiError::InvalidRequest(format!("the multipart body is broken: {cause}"))
     };
     let body = stream::once(async move { Ok::<_, std::convert::Infallible>(body) });
     let mut parts = Multipart::new(body, boundary);
-    let mut images = Vec::new();
+    let (mut images, mut top_k) = (Vec::new(), None);
     while let Some(part) = parts.next_field().await.map_err(invalid)? {
-        refuse_text(&part)?;
+        if !is_file(&part) {
+            let name = part.name().unwrap_or_default().to_owned();
+            top_k = Some(from_text(&name, &part.text().await.map_err(invalid)?)?);
+            continue;
+        }
         if images.len() == most {
             let words = format!("more than {most} images in a request; 1 to {most} are taken");
             return Err(ApiError::InvalidRequest(words));
         }
-        images.push(part.bytes().await.map_err(invalid)?);
+        let unfilled = part.file_name() == Some("");
+        let file = part.bytes().await.map_err(invalid)?;
+        // What a browser sends for a field in which no file was chosen.
+        if !(unfilled && file.is_empty()) {
+            images.push(Ok(file));
+        }
     }
-    Ok(images)
+    Ok((images, top_k))
 }
 
-/// A part without a file name and a content type is a form's text field.
-fn refuse_text(part: &Field<'_>) -> Result<(), ApiError> {
-    if part.file_name().is_some() || part.content_type().is_some() {
-        return Ok(());
+/// A part without a file name, in whatever form, and a content type is a form's text field.
+fn is_file(part: &Field<'_>) -> bool {
+    let disposition = part.headers().get(CONTENT_DISPOSITION).map(HeaderValue::as_bytes);
+    let named = disposition.is_some_and(|value| {
+        value.windows(9).any(|part| part == b"filename=" || part == b"filename*")
+    });
+    named || part.content_type().is_some()
+}
+
+/// `top_k`, which is the only text that is taken, as in JSON.
+fn from_text(name: &str, text: &str) -> Result<usize, ApiError> {
+    let invalid = |detail: String| Err(ApiError::InvalidRequest(detail));
+    match (name, text.trim().parse()) {
+        ("top_k", Ok(count)) => Ok(count),
+        ("top_k", Err(_)) => invalid(format!("`top_k` is `{text}`; it must be a number")),
+        _ => invalid(format!(
+            "the part `{name}` is no file, and of texts only `top_k` is taken; other parameters go into the query"
+        )),
     }
-    let name = part.name().unwrap_or_default();
-    Err(ApiError::InvalidRequest(format!("the part `{name}` is no file")))
 }

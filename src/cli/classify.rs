@@ -10,11 +10,11 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use futures_util::{StreamExt as _, stream};
-use serde_json::{Value, json};
+use serde::Serialize;
 
 use super::{Failure, block_on, local};
 use crate::api::error::ApiError;
-use crate::api::response::{ClassifiedImage, ModelSummary};
+use crate::api::response::{ClassifiedImage, ImageResult, ModelSummary};
 use crate::config::InferenceFlags;
 use crate::loading::LoadedModel;
 
@@ -65,16 +65,16 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         }
         let files = arguments.images.iter().map(|file| classify(&model, file, top_k));
         let outcomes: Vec<Outcome> = stream::iter(files).buffered(IN_FLIGHT).collect().await;
+        let count = outcomes.len();
+        let failed = outcomes.iter().filter(|outcome| outcome.result.is_err()).count();
         if arguments.json {
-            print_json(&model, &outcomes);
+            print_json(&model, outcomes)?;
         } else {
             print_table(&model, &outcomes);
         }
-        let failed = outcomes.iter().filter(|outcome| outcome.result.is_err()).count();
         if failed > 0 {
             return Err(Failure::Incomplete(format!(
-                "{failed} of {} pictures could not be classified",
-                outcomes.len()
+                "{failed} of {count} pictures could not be classified"
             )));
         }
         Ok(())
@@ -87,21 +87,32 @@ async fn classify(model: &LoadedModel, file: &Path, top_k: usize) -> Outcome {
     Outcome { file: file.to_owned(), result }
 }
 
-fn print_json(model: &LoadedModel, outcomes: &[Outcome]) {
-    let results: Vec<Value> = outcomes.iter().map(entry).collect();
-    let summary = ModelSummary::new(&model.pipeline.model);
-    println!("{:#}", json!({"model": summary, "results": results}));
+/// The service's answer, without what is a request's.
+#[derive(Serialize)]
+struct Answer {
+    model: ModelSummary,
+    results: Vec<Entry>,
 }
 
-/// As an entry of the service's answer, with the file's name.
-fn entry(outcome: &Outcome) -> Value {
-    let file = outcome.file.display().to_string();
-    match &outcome.result {
-        Ok(image) => {
-            json!({"file": file, "predictions": image.predictions, "image": image.image})
-        }
-        Err(error) => json!({"file": file, "error": error.problem("")}),
-    }
+/// An entry of it, with the file's name.
+#[derive(Serialize)]
+struct Entry {
+    file: String,
+    #[serde(flatten)]
+    result: ImageResult,
+}
+
+fn print_json(model: &LoadedModel, outcomes: Vec<Outcome>) -> Result<(), Failure> {
+    let failed = |error: ApiError| ImageResult::Failed { error: error.problem("") };
+    let entry = |outcome: Outcome| Entry {
+        file: outcome.file.display().to_string(),
+        result: outcome.result.map_or_else(failed, ImageResult::Classified),
+    };
+    let model = ModelSummary::new(&model.pipeline.model);
+    let answer = Answer { model, results: outcomes.into_iter().map(entry).collect() };
+    let text = serde_json::to_string_pretty(&answer);
+    println!("{}", text.map_err(|cause| Failure::Incomplete(cause.to_string()))?);
+    Ok(())
 }
 
 fn print_table(model: &LoadedModel, outcomes: &[Outcome]) {

@@ -54,5 +54,5 @@ pub(super) async fn classify(
     let places = pipeline.admit(NonZeroUsize::MIN, deadline)?;
     let bytes = fs::read(file).map_err(|cause| ApiError::InvalidRequest(cause.to_string()))?;
     let image = Encoded { bytes: bytes.into(), charge: Arc::new(Charge::nothing()) };
-    Ok(pipeline.classify(image, places, &pipeline.request(top_k, deadline)).await?)
+    Ok(pipeline.classify(Ok(image), places, &pipeline.request(top_k, deadline)).await?)
 }

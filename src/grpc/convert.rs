@@ -113,7 +113,9 @@ fn whole(parameters: &Parameters, name: &str) -> Result<Option<u64>, RequestErro
 
 /// An answer as gRPC has it.
 pub(super) fn response(response: InferResponse) -> proto::ModelInferResponse {
-    let raw_output_contents = response.outputs.iter().map(|output| output.data.to_raw()).collect();
+    // Held until it is in the message, which goes out piece by piece.
+    let raw = response.outputs.iter().map(|output| response.charge.hold(output.data.to_raw()));
+    let raw_output_contents = raw.collect();
     let outputs = response.outputs.into_iter().map(|output| InferOutputTensor {
         datatype: output.datatype().name().to_owned(),
         shape: output.shape.iter().map(|size| i64::try_from(*size).unwrap_or(i64::MAX)).collect(),

@@ -7,6 +7,7 @@ use bytes::{Buf as _, Bytes, BytesMut};
 use futures_util::{Stream, stream};
 use http_body::{Body, Frame};
 use http_body_util::BodyExt as _;
+use tokio::time::timeout_at;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
@@ -110,12 +111,22 @@ impl Reader {
         Ok(Some(framed(&[])))
     }
 
-    /// The next message as it was sent; none behind the last.
+    /// The next message as it was sent; none behind the last. It may be long in coming, but once it
+    /// has begun it holds memory, and has the time of a request.
     async fn message(&mut self) -> Result<Option<Sent>, Status> {
-        if !self.fill(HEADER).await? {
+        if !self.fill(1).await? {
             let missing = self.messages == 0 && self.intake.call.method == Method::Infer;
-            let whole = self.buffer.is_empty() && !missing;
-            return if whole { Ok(None) } else { Err(self.cut_off()) };
+            return if missing { Err(self.cut_off()) } else { Ok(None) };
+        }
+        let deadline = self.intake.call.message_arrival(&self.intake.app).deadline;
+        let late = |_| Err(Status::deadline_exceeded("the message came too slowly"));
+        timeout_at(deadline, self.begun()).await.unwrap_or_else(late).map(Some)
+    }
+
+    /// A message of which the first byte is there.
+    async fn begun(&mut self) -> Result<Sent, Status> {
+        if !self.fill(HEADER).await? {
+            return Err(self.cut_off());
         }
         let coding = self.coding()?;
         let length = self.buffer.get_u32() as usize;
@@ -131,7 +142,7 @@ impl Reader {
         charge.shrink_to(length as u64);
         // What has come of the next one is its own.
         self.grow(self.buffer.len())?;
-        Ok(Some(Sent { coding, bytes, charge }))
+        Ok(Sent { coding, bytes, charge })
     }
 
     /// Reads on until so many bytes are there, if they come; each part is charged before it is kept.

@@ -68,7 +68,7 @@ impl Sent {
         let Self { bytes, mut charge, .. } = self.inflated(app, app.limits.max_body)?;
         let length = bytes.len();
         // What is no message is refused by decoding it.
-        let decoded = weigh::request(bytes.clone()).unwrap_or_default();
+        let decoded = weigh::request(&bytes).unwrap_or_default();
         if decoded > SMALL + GREATEST_GROWTH * length {
             let words = format!("the message would take {decoded} bytes, {length} were sent");
             return Err(Status::invalid_argument(words));

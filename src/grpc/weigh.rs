@@ -1,6 +1,5 @@
 //! What a request will take in memory when it is decoded, found without decoding it.
 
-use bytes::Buf;
 use prost::DecodeError;
 use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field};
 
@@ -16,7 +15,7 @@ const STRING: usize = 32;
 /// # Errors
 ///
 /// When it is no message.
-pub(super) fn request(message: impl Buf) -> Result<usize, DecodeError> {
+pub(super) fn request(message: &[u8]) -> Result<usize, DecodeError> {
     fields(message, |field, part| match field {
         INPUTS => Ok(ENTRY + input(part)?),
         PARAMETERS | OUTPUTS => Ok(ENTRY),
@@ -58,11 +57,11 @@ fn contents(message: &[u8]) -> Result<usize, DecodeError> {
 
 /// Adds up what the fields of a message weigh; those that are no strings of bytes, eight each.
 fn fields(
-    mut message: impl Buf,
+    mut message: &[u8],
     weigh: impl Fn(u32, &[u8]) -> Result<usize, DecodeError>,
 ) -> Result<usize, DecodeError> {
     let mut total = 0_usize;
-    while message.has_remaining() {
+    while !message.is_empty() {
         let (field, wire) = decode_key(&mut message)?;
         if wire != WireType::LengthDelimited {
             skip_field(wire, field, &mut message, DecodeContext::default())?;
@@ -70,12 +69,12 @@ fn fields(
             continue;
         }
         let length = usize::try_from(decode_varint(&mut message)?).unwrap_or(usize::MAX);
-        if length > message.remaining() {
+        let Some((part, rest)) = message.split_at_checked(length) else {
             // Decoding says the same in better words.
             return Ok(total);
-        }
-        let part = message.copy_to_bytes(length);
-        total = total.saturating_add(weigh(field, &part)?);
+        };
+        message = rest;
+        total = total.saturating_add(weigh(field, part)?);
     }
     Ok(total)
 }
@@ -94,7 +93,7 @@ mod tests {
 
     fn weight(message: &ModelInferRequest) -> (usize, usize) {
         let bytes = Bytes::from(message.encode_to_vec());
-        (request(bytes.clone()).unwrap(), bytes.len())
+        (request(&bytes).unwrap(), bytes.len())
     }
 
     fn with_contents(contents: InferTensorContents) -> ModelInferRequest {
@@ -139,7 +138,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-            let _ = request(Bytes::from(bytes));
+            let _ = request(&bytes);
         }
     }
 }

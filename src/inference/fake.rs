@@ -12,10 +12,14 @@ pub const POISON: [u8; 3] = [255, 0, 255];
 /// The first pixel of an image after which the engine runs nothing any more.
 pub const LETHAL: [u8; 3] = [255, 255, 0];
 
+/// The first pixel of an image for which the network finds no finite scores.
+pub const OVERFLOWING: [u8; 3] = [0, 255, 255];
+
 /// Answers with logits that follow from the first three elements of an image.
 ///
 /// A 32nd of each, of bytes the red, green and blue of the first pixel, is the logit of classes 0,
-/// 1 and 2; further classes have 0. [`POISON`] and [`LETHAL`] are the exceptions.
+/// 1 and 2; further classes have 0. [`POISON`], [`LETHAL`] and
+/// [`OVERFLOWING`] are the exceptions.
 pub struct FakeEngine {
     classes: usize,
     control: FakeControl,
@@ -55,6 +59,9 @@ impl FakeEngine {
     }
 
     fn row(&self, pixel: [f32; 3]) -> Vec<f32> {
+        if [pixel].contains(&OVERFLOWING.map(f32::from)) {
+            return vec![f32::NAN; self.classes];
+        }
         let mut row = vec![0.0; self.classes];
         for (logit, channel) in row.iter_mut().zip(pixel) {
             *logit = channel / 32.0;

@@ -25,16 +25,16 @@ impl<'a> Fate<'a> {
         result: Result<Result<T, ClassifyError>, Elapsed>,
     ) -> Result<T, ClassifyError> {
         let result = result.unwrap_or(Err(ClassifyError::Expired));
-        self.outcome = outcome(&result);
+        self.outcome = result.as_ref().map_or_else(outcome, |_| Outcome::Classified);
         result
     }
 }
 
 impl Drop for Fate<'_> {
     fn drop(&mut self) {
-        if self.outcome == Outcome::Abandoned && self.request.has_failed() {
-            // Withdrawn because of another image; whoever asked waits for the answer.
-            self.outcome = Outcome::Failed;
+        if let (Outcome::Abandoned, Some(&of_another)) = (self.outcome, self.request.failed.get()) {
+            // Withdrawn because of that image; whoever asked waits for the answer.
+            self.outcome = of_another;
         }
         self.metrics.count_image(self.outcome);
         if let (Outcome::Abandoned, Some(at)) = (self.outcome, self.at) {
@@ -43,12 +43,12 @@ impl Drop for Fate<'_> {
     }
 }
 
-fn outcome<T>(result: &Result<T, ClassifyError>) -> Outcome {
-    match result {
-        Ok(_) => Outcome::Classified,
-        Err(ClassifyError::Image(_) | ClassifyError::TooLarge { .. }) => Outcome::Undecodable,
-        Err(ClassifyError::Rejected(_)) => Outcome::Rejected,
-        Err(ClassifyError::Expired) => Outcome::Expired,
-        Err(ClassifyError::Failed(_)) => Outcome::Failed,
+/// What an image counts as that has no classes for this reason.
+pub(super) fn outcome(cause: &ClassifyError) -> Outcome {
+    match cause {
+        ClassifyError::Image(_) | ClassifyError::TooLarge { .. } => Outcome::Undecodable,
+        ClassifyError::Rejected(_) => Outcome::Rejected,
+        ClassifyError::Expired => Outcome::Expired,
+        ClassifyError::Failed(_) => Outcome::Failed,
     }
 }

@@ -158,11 +158,12 @@ fn elements(data: json::Data<'_>, text: &Bytes) -> Result<TensorData, String> {
 }
 
 fn requested(output: json::Output) -> Result<RequestedOutput, RequestError> {
-    if output.parameters.shared_memory_region.is_some() {
+    let parameters = output.parameters.as_ref();
+    if parameters.is_some_and(|all| all.shared_memory_region.is_some()) {
         return Err(invalid(format!("output `{}`: shared memory is not taken", output.name)));
     }
     let classes = output.classes();
-    let binary = output.parameters.binary_data;
+    let binary = parameters.and_then(|all| all.binary_data);
     Ok(RequestedOutput { name: output.name, classes, binary })
 }
 

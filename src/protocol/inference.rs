@@ -84,6 +84,8 @@ pub async fn run(
     let images = images.into_inputs(&Arc::new(charge));
     let request = model.pipeline.unranked(arrival.deadline(timeout)).timed(times);
     let request = request.wanting(output::wanted(&outputs));
+    let answer = output::bytes(&outputs, model).saturating_mul(images.len() as u64);
+    let charge = Arc::new(model.pipeline.charge(answer)?);
     let values = score_all(model, images, request).await?;
     Ok(InferResponse {
         id,
@@ -91,6 +93,7 @@ pub async fn run(
         model_version: model.version().to_owned(),
         trained: model.pipeline.model.manifest.trained,
         outputs: outputs.iter().map(|output| output.tensor(model, &values)).collect(),
+        charge,
     })
 }
 
@@ -102,7 +105,7 @@ async fn score_all(
     let count = images.len();
     let slots = model.admit(count, request.deadline)?;
     let fail = |index: usize, cause: ClassifyError| {
-        request.fail();
+        request.fail(&cause);
         if count == 1 { cause.into() } else { RequestError::OneOfSeveral { index, cause } }
     };
     let score = |(index, (image, slot))| {

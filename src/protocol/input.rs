@@ -73,8 +73,9 @@ fn tensors(model: &ServedModel, input: InputTensor) -> Result<Vec<Bytes>, Reques
     let image_bytes = usize::try_from(image_length).unwrap_or(usize::MAX) * element_bytes(element);
     let raw = match input.data {
         TensorData::Raw(raw) => raw,
-        TensorData::Numbers(numbers) => from_numbers(&numbers, element)
-            .ok_or_else(|| invalid(&input.name, "has numbers that are no bytes"))?,
+        TensorData::Numbers(numbers) => {
+            from_numbers(&numbers, element).ok_or_else(|| invalid(&input.name, beyond(element)))?
+        }
         TensorData::Elements(_) | TensorData::Base64(_) => {
             return Err(invalid(&input.name, "has texts where numbers are due"));
         }
@@ -137,13 +138,13 @@ fn from_base64((index, text): (usize, &Bytes)) -> Result<Bytes, String> {
     decoded.map(Bytes::from).map_err(|cause| format!("has no base64 in element {index}: {cause}"))
 }
 
-/// Numbers as the elements of a tensor; `None` for bytes where a number is none.
+/// Numbers as the elements of a tensor; `None` where one is beyond their range.
 fn from_numbers(numbers: &[f32], element: DataType) -> Option<Bytes> {
     let mut raw = BytesMut::with_capacity(numbers.len() * element_bytes(element));
     for number in numbers {
         match element {
             DataType::Fp32 => raw.put_f32_le(*number),
-            DataType::Fp16 => raw.put_slice(&f16::from_f32(*number).to_le_bytes()),
+            DataType::Fp16 => raw.put_slice(&to_half(*number)?.to_le_bytes()),
             DataType::Uint8 | DataType::Bytes => raw.put_u8(to_byte(*number)?),
         }
     }
@@ -156,6 +157,17 @@ fn element_bytes(element: DataType) -> usize {
         DataType::Fp16 => 2,
         DataType::Uint8 | DataType::Bytes => 1,
     }
+}
+
+fn beyond(element: DataType) -> &'static str {
+    match element {
+        DataType::Fp32 | DataType::Fp16 => "has numbers beyond the range of its datatype",
+        DataType::Uint8 | DataType::Bytes => "has numbers that are no bytes",
+    }
+}
+
+fn to_half(number: f32) -> Option<f16> {
+    Some(f16::from_f32(number)).filter(|half| half.is_finite())
 }
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "compared before")]

@@ -108,7 +108,7 @@ pub struct Output {
     pub name: String,
     /// What holds for this output.
     #[serde(default)]
-    pub parameters: OutputParameters,
+    pub parameters: Option<OutputParameters>,
 }
 
 /// What is said of an output that is asked for.
@@ -205,7 +205,7 @@ pub enum ResponseData<'a> {
 
 impl Output {
     pub(super) fn classes(&self) -> Option<NonZeroUsize> {
-        self.parameters.classification.and_then(NonZeroUsize::new)
+        self.parameters.as_ref()?.classification.and_then(NonZeroUsize::new)
     }
 }
 
@@ -284,7 +284,11 @@ impl<'de: 'a, 'a> Visitor<'de> for Flatten<'_, 'a> {
     }
 
     fn visit_f64<E: serde::de::Error>(self, number: f64) -> Result<(), E> {
-        self.number(number as f32);
+        let narrow = number as f32;
+        if narrow.is_infinite() {
+            return Err(E::custom(format!("{number:e} is beyond the range of FP32")));
+        }
+        self.number(narrow);
         Ok(())
     }
 

@@ -1,11 +1,13 @@
 //! A request for inference and its answer.
 
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 
 use super::interface::DataType;
+use crate::memory::Charge;
 
 /// Numbers of an answer that are written without a thought.
 const FEW_NUMBERS: usize = 1 << 14;
@@ -75,6 +77,8 @@ pub struct InferResponse {
     pub trained: bool,
     /// In the order in which they were asked for.
     pub outputs: Vec<OutputTensor>,
+    /// What they hold of the memory budget, also as they are written.
+    pub charge: Arc<Charge>,
 }
 
 /// An output of the network, for all images of the request.
@@ -152,6 +156,7 @@ mod tests {
             model_version: "7".to_owned(),
             trained: true,
             outputs: outputs.collect(),
+            charge: Arc::new(Charge::nothing()),
         }
     }
 

@@ -1,5 +1,6 @@
 //! From what the network says to the tensors that were asked for.
 
+use std::collections::HashSet;
 use std::num::NonZeroUsize;
 
 use super::interface::Quantity;
@@ -8,6 +9,13 @@ use crate::inference::Wanted;
 use crate::pipeline::Scores;
 use crate::ranking::{self, Ranked};
 use crate::serving::{RequestError, ServedModel};
+
+/// Bytes of a number in an answer, at most: in the tensor, and as it is written, in JSON.
+const NUMBER_BYTES: u64 = 4 + 16;
+
+/// Bytes of a class in an answer: as a text of its own, and as it is written; labels that are longer
+/// are few.
+const CLASS_BYTES: u64 = 256;
 
 /// An output that is asked for and can be had.
 #[derive(Debug)]
@@ -22,7 +30,7 @@ pub(super) struct Selected {
 ///
 /// # Errors
 ///
-/// For an output that the model does not have.
+/// For an output that the model does not have, and for one that is asked for twice.
 pub(super) fn select(
     model: &ServedModel,
     request: &InferRequest,
@@ -56,6 +64,11 @@ pub(super) fn select(
         }
         Ok(selected(wanted, *quantity))
     };
+    let mut names = HashSet::new();
+    if let Some(twice) = request.outputs.iter().find(|wanted| !names.insert(&wanted.name)) {
+        let words = format!("the output `{}` is asked for twice", twice.name);
+        return Err(RequestError::Invalid(words));
+    }
     request.outputs.iter().map(find).collect()
 }
 
@@ -79,6 +92,17 @@ impl Selected {
         OutputTensor { name: self.name.clone(), shape, data, binary: self.binary }
     }
 
+    /// Bytes that it takes for one image.
+    fn bytes(&self, model: &ServedModel) -> u64 {
+        match self.classes {
+            None => {
+                let columns = model.output_dimensions(self.quantity);
+                columns.iter().product::<usize>() as u64 * NUMBER_BYTES
+            }
+            Some(classes) => classes.get().min(model.classes()) as u64 * CLASS_BYTES,
+        }
+    }
+
     fn values(&self, model: &ServedModel, scores: &Scores) -> Vec<f32> {
         let activation = model.pipeline.model.manifest.output.activation;
         let features = scores.features.as_ref();
@@ -95,7 +119,12 @@ impl Selected {
     }
 }
 
-/// What all outputs together take.
+/// Bytes that all outputs together take for one image, in the answer and while it is written.
+pub(super) fn bytes(outputs: &[Selected], model: &ServedModel) -> u64 {
+    outputs.iter().map(|output| output.bytes(model)).sum()
+}
+
+/// What they take of the network.
 pub(super) fn wanted(outputs: &[Selected]) -> Wanted {
     let features = outputs.iter().any(|output| !output.quantity.is_by_class());
     if features { Wanted::Features } else { Wanted::Logits }

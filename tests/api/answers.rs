@@ -5,6 +5,7 @@ use axum::http::{Request, StatusCode};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use insta::assert_json_snapshot;
+use resnet_serve::inference::fake::{OVERFLOWING, POISON};
 use serde_json::{Value, json};
 
 use crate::support::{Answer, Service, Settings, png, post, spawn, until};
@@ -119,13 +120,50 @@ async fn a_bad_picture_among_good_ones_harms_only_itself() {
 }
 
 #[tokio::test]
+async fn base64_comes_as_tools_write_it_and_a_text_that_is_none_harms_only_itself() {
+    let service = Service::start();
+    let text = BASE64_STANDARD.encode(png(GREEN));
+    let lines = text.as_bytes().chunks(20).map(|line| format!("{}\r\n", line.escape_ascii()));
+    let images =
+        [lines.collect(), "***".to_owned(), format!("data:image/png;base64,{text}"), text.clone()];
+    let body = json!({"images": images, "top_k": 1}).to_string();
+    let answer = service.classify("", "application/json", body).await;
+    assert_eq!(labels(&answer), [json!("green"), Value::Null, json!("green"), json!("green")]);
+    let error = &answer.json()["results"][1]["error"];
+    assert_eq!(error["code"], "undecodable_image");
+    assert!(error["detail"].as_str().unwrap().contains("not base64"), "{error}");
+    let undecodable = service.metric("resnet_serve_images_total{outcome=\"undecodable\"}");
+    assert!((undecodable - 1.0).abs() < 0.1, "it is counted");
+}
+
+#[tokio::test]
+async fn a_form_may_say_top_k_and_its_files_may_have_names_of_any_form() {
+    let service = Service::start();
+    let file = |disposition: &str| {
+        let head = format!("--line\r\nContent-Disposition: form-data; {disposition}\r\n\r\n");
+        [head.as_bytes(), &png(GREEN), b"\r\n"].concat()
+    };
+    let body = [
+        file("name=\"a\"; filename*=UTF-8''%C3%A4.png"),
+        b"--line\r\nContent-Disposition: form-data; name=\"b\"; filename=\"\"\r\n\r\n\r\n".to_vec(),
+        b"--line\r\nContent-Disposition: form-data; name=\"top_k\"\r\n\r\n2\r\n".to_vec(),
+        file("name=\"c\"; filename=\"c\""),
+        b"--line--\r\n".to_vec(),
+    ];
+    let answer = service.classify("", "multipart/form-data; boundary=line", body.concat()).await;
+    assert_eq!(labels(&answer), [json!("green"), json!("green")]);
+    assert_eq!(answer.json()["results"][0]["predictions"].as_array().unwrap().len(), 2);
+}
+
+#[tokio::test]
 async fn a_picture_that_fails_the_device_does_not_fail_its_neighbours() {
     let service = Service::start();
-    let poison = resnet_serve::inference::fake::POISON;
-    let body = multipart(&[("a", "1", png(RED)), ("b", "2", png(poison)), ("c", "3", png(GREEN))]);
-    let answer = service.classify("", "multipart/form-data; boundary=line", body).await;
-    assert_eq!(labels(&answer), [json!("red"), Value::Null, json!("green")]);
-    assert_eq!(answer.json()["results"][1]["error"]["code"], "inference_failed");
+    for bad in [POISON, OVERFLOWING] {
+        let body = multipart(&[("a", "1", png(RED)), ("b", "2", png(bad)), ("c", "3", png(GREEN))]);
+        let answer = service.classify("", "multipart/form-data; boundary=line", body).await;
+        assert_eq!(labels(&answer), [json!("red"), Value::Null, json!("green")]);
+        assert_eq!(answer.json()["results"][1]["error"]["code"], "inference_failed");
+    }
 }
 
 #[tokio::test]
@@ -159,7 +197,7 @@ async fn an_answer_without_labels_says_how_long_it_was_where_too() {
     let broken = service.classify("", "", broken.to_vec()).await;
     broken.problem(422, "undecodable_image");
     assert!(stage(&broken, "decode") > 0.0, "{}", broken.header("server-timing"));
-    let failed = service.classify("", "", png(resnet_serve::inference::fake::POISON)).await;
+    let failed = service.classify("", "", png(POISON)).await;
     failed.problem(500, "inference_failed");
     assert!(stage(&failed, "inference") > 0.0, "{}", failed.header("server-timing"));
 }

@@ -94,11 +94,18 @@ async fn a_picture_that_claims_too_many_pixels_is_refused_with_both_numbers() {
 async fn a_broken_form_is_an_invalid_request() {
     let service = Service::start();
     let head = "--line\r\nContent-Disposition: form-data; name=\"a\"; filename=\"b\"\r\n\r\n";
-    let text = "--line\r\nContent-Disposition: form-data; name=\"top_k\"\r\n\r\n3\r\n--line--\r\n";
+    let text = |name: &str, value: &str| {
+        let head = "--line\r\nContent-Disposition: form-data; name=";
+        format!("{head}\"{name}\"\r\n\r\n{value}\r\n--line--\r\n")
+    };
+    let unfilled = head.replace("\"b\"", "\"\"");
     for (kind, body, hint) in [
         (FORM, format!("{head}abc"), "broken"),
         (FORM, "--line".to_owned(), "broken"),
-        (FORM, text.to_owned(), "`top_k` is no file"),
+        (FORM, text("timeout_ms", "9"), "`timeout_ms` is no file"),
+        (FORM, text("top_k", "many"), "`top_k` is `many`"),
+        (FORM, text("top_k", "3"), "no image"),
+        (FORM, format!("{unfilled}\r\n--line--\r\n"), "no image"),
         ("multipart/form-data", format!("{head}abc\r\n--line--"), "boundary"),
     ] {
         let detail = service.classify("", kind, body.clone()).await.problem(400, "invalid_request");
@@ -115,8 +122,7 @@ async fn broken_json_is_an_invalid_request() {
         ("{".to_owned(), "EOF"),
         ("[]".to_owned(), "array"),
         ("{}".to_owned(), "neither"),
-        (r#"{"image": "***"}"#.to_owned(), "image 0 is not base64"),
-        (json!({"images": [image, "***"]}).to_string(), "image 1 is not base64"),
+        (r#"{"image": "***"}"#.to_owned(), "the image is not base64"),
         (json!({"image": image, "images": [image]}).to_string(), "exclude"),
         (json!({"image": image, "topk": 1}).to_string(), "unknown field `topk`"),
         (json!({"image": image, "top_k": 0}).to_string(), "`top_k` is 0"),

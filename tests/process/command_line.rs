@@ -33,7 +33,16 @@ fn a_bad_picture_is_an_error_line_and_the_others_are_answered() {
     assert_eq!(output.status.code(), Some(1));
     let printed: Value = serde_json::from_str(&stdout(&output)).unwrap();
     assert_eq!(printed["results"][0]["error"]["code"], "undecodable_image");
-    assert!(printed["results"][2]["predictions"].is_array());
+    assert_eq!(printed["results"][0]["error"].get("request_id"), None, "nobody has asked");
+    let text = stdout(&output);
+    let fields =
+        ["\"file\"", "\"predictions\"", "\"class\"", "\"id\"", "\"label\"", "\"probability\""];
+    let places: Vec<_> = fields.map(|field| text.rfind(&format!("{field}:"))).into();
+    assert!(places.is_sorted() && places[0].is_some(), "in the service's order: {text}");
+    let number =
+        text.rsplit("\"probability\": ").next().unwrap().split([',', '\n']).next().unwrap();
+    let probability: f32 = number.parse().unwrap();
+    assert_eq!(probability.to_string(), number, "as the service writes it");
 }
 
 #[test]

@@ -26,8 +26,13 @@ async fn explained(service: &Service, picture: Vec<u8>) -> Value {
 
 /// Outputs by their names, with their shapes.
 async fn outputs(service: &Service, names: &[&str], picture: &[u8]) -> Value {
-    let image = json!({"name": "image", "datatype": "BYTES", "shape": [1],
-        "data": [BASE64_STANDARD.encode(picture)]});
+    outputs_of((service, 1), names, picture).await
+}
+
+/// The same for so many copies of a picture.
+async fn outputs_of((service, count): (&Service, usize), names: &[&str], picture: &[u8]) -> Value {
+    let image = json!({"name": "image", "datatype": "BYTES", "shape": [count],
+        "data": vec![BASE64_STANDARD.encode(picture); count]});
     let outputs: Vec<Value> = names.iter().map(|name| json!({"name": name})).collect();
     let request = json!({"inputs": [image], "outputs": outputs});
     let url = service.url("/v2/models/cifar-resnet20/infer");
@@ -44,6 +49,22 @@ fn numbers(answer: &Value, name: &str) -> Vec<f32> {
 fn heat_map(answer: &Value) -> RgbaImage {
     let text = answer["results"][0]["explanation"]["heat_map"].as_str().unwrap();
     image::load_from_memory(&BASE64_STANDARD.decode(text).unwrap()).unwrap().into_rgba8()
+}
+
+/// So large that it is not written on the threads that answer.
+#[tokio::test]
+async fn a_large_answer_is_written_like_a_small_one() {
+    let model = model();
+    let service = Service::start(&model.path(), &[]);
+    let picture = png();
+    let map = async |count| {
+        numbers(&outputs_of((&service, count), &["feature_map"], &picture).await, "feature_map")
+    };
+    let (one, eight) = (map(1).await, map(8).await);
+    assert_eq!((one.len(), eight.len()), (4096, 8 * 4096));
+    for copy in eight.chunks(4096) {
+        assert!(copy.iter().zip(&one).all(|(a, b)| (a - b).abs() < 1e-5));
+    }
 }
 
 #[tokio::test]

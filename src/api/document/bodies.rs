@@ -40,6 +40,7 @@ impl PartialSchema for FormUpload {
         ObjectBuilder::new()
             .description(Some("One or more files, in this field or in fields of any other name."))
             .property("images", files.description(Some("The pictures, each a file.")))
+            .property("top_k", top_k().schema_type(Type::Integer))
             .required("images")
             .additional_properties(Some(AdditionalProperties::FreeForm(false)))
             .into()
@@ -55,10 +56,10 @@ impl ToSchema for FormUpload {
 impl PartialSchema for JsonUpload {
     /// Either field is there, and not both; what a library writes for "nothing" is taken as that.
     fn schema() -> RefOr<Schema> {
-        let one = base64("One image in base64.").min_length(Some(4));
+        let one =
+            base64("One image in base64, also in lines or as a `data:` URL.").min_length(Some(4));
         let one = json_object("image", one.into());
-        let several =
-            ArrayBuilder::new().items(base64("An image in base64.").build()).min_items(Some(1));
+        let several = ArrayBuilder::new().items(base64("As `image`.").build()).min_items(Some(1));
         let several = json_object("images", several.description(Some("Several images.")).into());
         OneOfBuilder::new()
             .description(Some("A request's images as JSON: `image` for one, `images` for several."))
@@ -76,15 +77,18 @@ impl ToSchema for JsonUpload {
 }
 
 fn json_object(required: &str, images: Schema) -> ObjectBuilder {
-    let top_k = ObjectBuilder::new()
-        .schema_type(SchemaType::from_iter([Type::Integer, Type::Null]))
-        .minimum(Some(1))
-        .description(Some("As the query parameter of that name, which goes before."));
+    let top_k = top_k().schema_type(SchemaType::from_iter([Type::Integer, Type::Null]));
     ObjectBuilder::new()
         .property(required, images)
         .required(required)
         .property("top_k", top_k)
         .additional_properties(Some(AdditionalProperties::FreeForm(false)))
+}
+
+fn top_k() -> ObjectBuilder {
+    ObjectBuilder::new()
+        .minimum(Some(1))
+        .description(Some("As the query parameter of that name, which goes before."))
 }
 
 fn base64(description: &str) -> ObjectBuilder {

@@ -102,6 +102,7 @@ async fn prepare(
 }
 
 async fn respond(response: InferResponse, purpose: Purpose<'_>) -> Result<Response, ApiError> {
+    let charge = Arc::clone(&response.charge);
     let written = if response.is_large() {
         purpose.compute(move || Ok(body::write(&response))).await?
     } else {
@@ -111,5 +112,5 @@ async fn respond(response: InferResponse, purpose: Purpose<'_>) -> Result<Respon
     let kind = if head.is_some() { "application/octet-stream" } else { "application/json" };
     let kind = [(CONTENT_TYPE, HeaderValue::from_static(kind))];
     let head = head.map(|length| [(HEAD_LENGTH, HeaderValue::from(length))]);
-    Ok((kind, head, bytes).into_response())
+    Ok((kind, head, charge.hold(bytes.into())).into_response())
 }

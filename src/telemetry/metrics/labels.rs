@@ -25,7 +25,7 @@ label! {
     Outcome {
         /// It has its labels.
         Classified = "classified",
-        /// It is no picture that can be read.
+        /// It is no picture that can be read, or no tensor from which scores follow.
         Undecodable = "undecodable",
         /// It was refused because of load.
         Rejected = "rejected",

@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use futures_util::stream::pending;
-use resnet_serve::inference::fake::POISON;
+use resnet_serve::inference::fake::{OVERFLOWING, POISON};
 use serde_json::{Value, json};
 
 use super::{GREEN, INFER, RED, get, infer, infer_binary, pictures, tensor};
@@ -32,7 +32,7 @@ fn changed(mut request: Value, key: &str, value: Value) -> Value {
 }
 
 #[tokio::test]
-async fn images_that_are_withdrawn_for_another_have_failed_and_no_client_has_left() {
+async fn images_that_are_withdrawn_for_another_count_as_that_one_and_no_client_has_left() {
     let service = Service::start();
     for bad in [b"no picture".to_vec(), png(RED)[..60].to_vec()] {
         let mut request = pictures(&[RED, GREEN, RED, GREEN]);
@@ -43,7 +43,7 @@ async fn images_that_are_withdrawn_for_another_have_failed_and_no_client_has_lef
     let images =
         |outcome| service.metric(&format!("resnet_serve_images_total{{outcome=\"{outcome}\"}}"));
     let counts = ["undecodable", "failed", "abandoned"].map(images);
-    assert!(counts.iter().zip([2.0, 6.0, 0.0]).all(|(a, b)| (a - b).abs() < 0.1), "{counts:?}");
+    assert!(counts.iter().zip([8.0, 0.0, 0.0]).all(|(a, b)| (a - b).abs() < 0.1), "{counts:?}");
 }
 
 #[tokio::test]
@@ -84,6 +84,17 @@ async fn an_input_that_does_not_fit_the_model_is_refused_in_words() {
         assert!(words.contains(hint), "{hint}: {words}");
     }
     assert!(service.engine.batches().is_empty());
+    service.assert_still_answers().await;
+}
+
+#[tokio::test]
+async fn numbers_from_which_no_scores_follow_are_their_senders_error() {
+    let service = Service::start();
+    let words = error(&infer(&service, &tensor(&[GREEN, OVERFLOWING])).await, 422);
+    assert!(words.contains("scores that are no finite numbers"), "{words}");
+    let body = tensor(&[GREEN]).to_string().replacen("[0,", "[1e39,", 1);
+    let words = error(&service.send(post(INFER, "application/json", body)).await, 400);
+    assert!(words.contains("1e39 is beyond the range of FP32"), "{words}");
     service.assert_still_answers().await;
 }
 
@@ -131,6 +142,9 @@ async fn an_output_that_there_is_not_is_named_with_those_that_there_are() {
     request["outputs"] = json!([{"name": "logits"}, {"name": "features"}]);
     let words = error(&infer(&service, &request).await, 400);
     assert_eq!(words, "there is no output `features`; there are `logits`, `probabilities`");
+    request["outputs"] = json!([{"name": "logits"}, {"name": "logits"}]);
+    let words = error(&infer(&service, &request).await, 400);
+    assert_eq!(words, "the output `logits` is asked for twice");
     assert!(service.engine.batches().is_empty());
 }
 

@@ -129,13 +129,3 @@ async fn a_request_may_ask_for_all_in_binary_and_for_one_output_otherwise() {
     assert_eq!(head["outputs"][0]["data"].as_array().unwrap().len(), CLASSES.len());
     assert_eq!(binary.len(), CLASSES.len() * 4);
 }
-
-#[tokio::test]
-async fn a_large_answer_is_written_like_a_small_one() {
-    let service = Service::start();
-    let colors = [GREEN; 60];
-    let outputs = vec![json!({"name": "logits"}); 16];
-    let mut request = tensor(&colors);
-    request["outputs"] = json!(outputs);
-    assert_eq!(numbers(&infer(&service, &request).await, "logits"), logits(GREEN).repeat(60));
-}
