@@ -34,10 +34,10 @@ enum Command {
     Classify(classify::Arguments),
     /// Measure how often a model, or a running service, is right about labelled pictures
     Evaluate(Box<evaluate::Arguments>),
-    /// Measure what this machine makes of a model, and which flags suit it
+    /// Measure how fast this machine runs a model, and which flags suit it
     ///
-    /// The network alone, without pictures and HTTP. Run it where nothing else does: whoever shares the
-    /// cores slows down sessions of many threads more than many sessions.
+    /// Runs the network alone, without pictures and HTTP. The machine should be idle otherwise:
+    /// programs that share its cores slow down one session of many threads more than many sessions.
     Bench(bench::Arguments),
     /// Build, fetch, inspect and list models
     #[command(subcommand)]

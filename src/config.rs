@@ -34,7 +34,7 @@ pub struct ServeFlags {
     #[arg(long)]
     pub check: bool,
 
-    /// Model folder, or a file that names one beside it; give it several times for several models
+    /// Model folder, or a file that names a folder beside it; may be given several times
     #[arg(
         long,
         help_heading = "Models",
@@ -58,7 +58,7 @@ pub struct ServeFlags {
     )]
     listen: SocketAddr,
 
-    /// Address of the admin listener: probes, metrics, log level
+    /// Address of the admin listener: probes, metrics, log level, reloads
     #[arg(
         long,
         help_heading = "Listeners",
@@ -81,8 +81,8 @@ pub struct ServeFlags {
     #[command(flatten)]
     doors: DoorFlags,
 
-    /// Sessions of each model that run side by side [default: one for every four cores on the CPU,
-    /// where several models divide the cores; 1 on a GPU]
+    /// Sessions of each model that run side by side [default: one per four cores on the CPU, where
+    /// several models divide the cores; 1 on a GPU]
     #[arg(
         long,
         help_heading = "Batches and admission",
@@ -91,7 +91,7 @@ pub struct ServeFlags {
     )]
     sessions: Option<NonZeroUsize>,
 
-    /// Images in a batch, at most [default: 4 a thread on the CPU, 32 on a GPU]
+    /// Most images in a batch [default: 4 per thread on the CPU, 32 on a GPU]
     #[arg(
         long,
         help_heading = "Batches and admission",
@@ -100,8 +100,8 @@ pub struct ServeFlags {
     )]
     max_batch: Option<NonZeroUsize>,
 
-    /// How long an image may wait for others, where the measured costs say that waiting pays;
-    /// never on the CPU
+    /// How long an image may wait for others where measured costs say that waiting pays; none waits
+    /// on the CPU
     #[arg(
         long,
         help_heading = "Batches and admission",
@@ -111,7 +111,7 @@ pub struct ServeFlags {
     )]
     max_wait: humantime::Duration,
 
-    /// Images admitted and not yet answered; more are refused with 503
+    /// Images of each model that may be admitted and not yet answered; more are refused with 503
     #[arg(
         long,
         help_heading = "Batches and admission",
@@ -131,7 +131,7 @@ pub struct ServeFlags {
     )]
     request_timeout: humantime::Duration,
 
-    /// After SIGTERM, how long to go on serving while load balancers take notice
+    /// After SIGTERM, how long to keep serving while load balancers take notice
     #[arg(
         long,
         help_heading = "Shutdown",
@@ -141,7 +141,7 @@ pub struct ServeFlags {
     )]
     drain_delay: humantime::Duration,
 
-    /// After that, how long to wait for the answers that are due
+    /// After that, how long to wait for outstanding answers
     #[arg(
         long,
         help_heading = "Shutdown",
@@ -151,7 +151,7 @@ pub struct ServeFlags {
     )]
     drain_timeout: humantime::Duration,
 
-    /// Bytes of a request's body
+    /// Largest body of a request, in bytes
     #[arg(
         long,
         help_heading = "Limits",
@@ -161,7 +161,7 @@ pub struct ServeFlags {
     )]
     max_body: ByteSize,
 
-    /// Pixels of a picture, as it is stored
+    /// Largest picture, in pixels as it is stored
     #[arg(
         long,
         help_heading = "Limits",
@@ -171,12 +171,12 @@ pub struct ServeFlags {
     )]
     max_pixels: NonZeroU64,
 
-    /// Bytes that bodies and pixels may take together [default: a third of the
-    /// memory limit, or less where the networks leave less]
+    /// Memory for all bodies and pixels together, in bytes [default: a third of the memory limit,
+    /// or less if the networks leave less]
     #[arg(long, help_heading = "Limits", env = "RESNET_SERVE_MEMORY_BUDGET", value_name = "BYTES")]
     memory_budget: Option<ByteSize>,
 
-    /// Load a model anew when its folder changes, looking every INTERVAL [default: 2s]
+    /// Reload a model when its folder changes; looks every INTERVAL [default: 2s]
     #[arg(
         long, help_heading = "Models",
         env = "RESNET_SERVE_WATCH",

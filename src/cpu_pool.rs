@@ -1,4 +1,7 @@
 //! A bounded pool for work that computes, so that the threads that answer never do.
+//!
+//! A semaphore over tokio's blocking threads: first come, first served, and a waiter that is dropped is
+//! gone. A thread pool of our own would be more code for the same.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;

@@ -1,4 +1,4 @@
-//! `bench`: what this machine makes of a model, and which flags suit it.
+//! `bench`: how fast this machine runs a model, and which flags suit it.
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -32,15 +32,15 @@ const LARGEST_BATCH: usize = 256;
 /// What `bench` takes.
 #[derive(Args)]
 pub(super) struct Arguments {
-    /// Model folder, or a file that names one beside it
+    /// Model folder, or a file that names a folder beside it
     #[arg(long, env = "RESNET_SERVE_MODEL", value_name = "DIR", default_value = "models/default")]
     model: PathBuf,
 
-    /// Sessions side by side [default: on the CPU from 1 to one a core, on a GPU 1 and 2]
+    /// Sessions side by side [default: from 1 to one per core on the CPU, 1 and 2 on a GPU]
     #[arg(long, value_name = "N,…", value_delimiter = ',')]
     sessions: Vec<NonZeroUsize>,
 
-    /// Threads inside one session [default: the cores, shared among the sessions]
+    /// Threads in each session [default: the cores divided by the sessions]
     #[arg(long, value_name = "N,…", value_delimiter = ',')]
     intra_threads: Vec<NonZeroUsize>,
 
@@ -48,11 +48,11 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "N,…", value_delimiter = ',', value_parser = batch_size)]
     batch_sizes: Vec<NonZeroUsize>,
 
-    /// How long each setting is measured in a round; one batch at least
+    /// How long each setting is measured in a round; at least one batch is
     #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = some_time)]
     duration: Duration,
 
-    /// Rounds over all settings; what differs between them is the noise
+    /// Rounds over all settings; the differences between them are the noise
     #[arg(long, value_name = "N", default_value = "5", value_parser = clap::value_parser!(u32).range(2..=1000))]
     rounds: u32,
 

@@ -28,19 +28,19 @@ pub(super) struct Arguments {
     #[arg(required = true, value_name = "IMAGE")]
     images: Vec<PathBuf>,
 
-    /// Model folder, or a file that names one beside it
+    /// Model folder, or a file that names a folder beside it
     #[arg(long, env = "RESNET_SERVE_MODEL", value_name = "DIR", default_value = "models/default")]
     model: PathBuf,
 
-    /// Classes per picture [default: 5, or all of a model that has fewer]
+    /// Classes per picture [default: 5, or all if the model has fewer]
     #[arg(long, value_name = "N")]
     top_k: Option<NonZeroUsize>,
 
-    /// Print JSON, as the service answers
+    /// Print JSON, as the service answers it
     #[arg(long)]
     json: bool,
 
-    /// Pixels of a picture, as it is stored
+    /// Largest picture, in pixels as it is stored
     #[arg(long, env = "RESNET_SERVE_MAX_PIXELS", value_name = "N", default_value = "100000000")]
     max_pixels: NonZeroU64,
 

@@ -23,25 +23,25 @@ use report::{Report, Unanswered};
 /// What `evaluate` takes.
 #[derive(Args)]
 pub(super) struct Arguments {
-    /// A folder with a folder for each class, named by the class's id, label or number; or a table
+    /// Folder with a subfolder for each class, named by the class's id, label or number; or a table
     /// of `file,class` (.csv, .tsv)
     #[arg(long, value_name = "DIR|FILE")]
     data: PathBuf,
 
-    /// Ask a running service, as in `http://127.0.0.1:8080`, or with parameters as in
+    /// Ask a running service, such as `http://127.0.0.1:8080`, or with parameters
     /// `http://127.0.0.1:8080/classify?model=NAME`
     #[arg(long)]
     url: Option<String>,
 
-    /// A header for the service, as in "Authorization: Bearer …"; may be given several times
+    /// Header for the service, such as "Authorization: Bearer …"; may be given several times
     #[arg(long, value_name = "NAME: VALUE", requires = "url")]
     header: Vec<String>,
 
-    /// Pictures that the service is asked about at a time
+    /// Pictures sent to the service at a time
     #[arg(long, value_name = "N", default_value = "8")]
     concurrency: NonZeroUsize,
 
-    /// Model folder, or a file that names one beside it
+    /// Model folder, or a file that names a folder beside it
     #[arg(long, env = "RESNET_SERVE_MODEL", value_name = "DIR", default_value = "models/default")]
     model: PathBuf,
 
@@ -53,11 +53,11 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "FILE")]
     lines: Option<PathBuf>,
 
-    /// Fail with exit code 1 where top-1 is lower
+    /// Fail with exit code 1 if top-1 is lower
     #[arg(long, value_name = "PERCENT", value_parser = percent)]
     min_top1: Option<f64>,
 
-    /// Pixels of a picture, as it is stored
+    /// Largest picture, in pixels as it is stored
     #[arg(long, env = "RESNET_SERVE_MAX_PIXELS", value_name = "N", default_value = "100000000")]
     max_pixels: NonZeroU64,
 

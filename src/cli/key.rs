@@ -20,7 +20,7 @@ pub(super) enum Command {
 /// What `key new` takes.
 #[derive(Args)]
 pub(super) struct New {
-    /// Whose key it is, as log and metrics will call it
+    /// Name of the key's owner, for log and metrics
     name: Name,
 }
 

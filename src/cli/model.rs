@@ -21,7 +21,7 @@ pub(super) enum Command {
     Inspect(inspect::Arguments),
     /// List the models in a folder, and those that could be fetched
     List(list::Arguments),
-    /// Write down what a model answers to a known picture; every start checks it from then on
+    /// Record what a model answers to a known picture; every start checks it from then on
     Selftest(selftest::Arguments),
 }
 

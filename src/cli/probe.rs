@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// What `probe` takes.
 #[derive(Args)]
 pub(super) struct Arguments {
-    /// Address of the admin listener; where it listens on every interface, the loopback is asked
+    /// Address of the admin listener; if it listens on every interface, the loopback is asked
     #[arg(
         long,
         env = "RESNET_SERVE_ADMIN_LISTEN",
@@ -28,8 +28,7 @@ pub(super) struct Arguments {
     )]
     admin_listen: SocketAddr,
 
-    /// Certificate of the service: where it has one, it is asked by TLS, and the certificate it
-    /// shows is not verified
+    /// Certificate of the service; with it the probe speaks TLS, without verifying what it is shown
     #[arg(long, env = "RESNET_SERVE_TLS_CERT", value_name = "PATH")]
     tls_cert: Option<PathBuf>,
 

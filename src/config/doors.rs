@@ -9,13 +9,13 @@ use crate::tls::TlsFiles;
 
 /// The flags of the doors, as typed.
 #[derive(Args, Debug)]
-#[command(next_help_heading = "Who may ask")]
+#[command(next_help_heading = "Access")]
 pub(super) struct DoorFlags {
-    /// File of the API keys that may ask, a line each, made by `key new`; without it everybody may
+    /// File of API keys, one a line as `key new` prints them; without it none is needed
     #[arg(long, env = "RESNET_SERVE_API_KEYS_FILE", value_name = "PATH")]
     api_keys_file: Option<PathBuf>,
 
-    /// Certificate in PEM, with those above it: all listeners speak TLS; read anew when it changes
+    /// Certificate chain in PEM; with it all listeners speak TLS; read again when it changes
     #[arg(long, env = "RESNET_SERVE_TLS_CERT", value_name = "PATH")]
     tls_cert: Option<PathBuf>,
 
@@ -23,13 +23,13 @@ pub(super) struct DoorFlags {
     #[arg(long, env = "RESNET_SERVE_TLS_KEY", value_name = "PATH")]
     tls_key: Option<PathBuf>,
 
-    /// Who signs the certificates of clients, in PEM; they need one then, on the public and the
-    /// gRPC listener
+    /// Authority that signs client certificates, in PEM; with it the public and the gRPC listener
+    /// ask for one
     #[arg(long, env = "RESNET_SERVE_TLS_CLIENT_CA", value_name = "PATH")]
     tls_client_ca: Option<PathBuf>,
 
-    /// Origin whose pages may ask from a browser, as in `https://app.example`, or `*` for all; give
-    /// it several times for several
+    /// Origin whose pages may send requests from a browser, such as `https://app.example`, or `*`
+    /// for all; may be given several times
     #[arg(
         long,
         env = "RESNET_SERVE_CORS_ALLOW_ORIGIN",

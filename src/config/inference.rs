@@ -17,7 +17,7 @@ pub struct InferenceFlags {
     #[command(flatten)]
     pub device: DeviceFlags,
 
-    /// Threads inside one session [default: the cores, shared among the sessions]
+    /// Threads in each session [default: the cores divided by the sessions]
     #[arg(long, env = "RESNET_SERVE_INTRA_THREADS", value_name = "N")]
     pub intra_threads: Option<NonZeroUsize>,
 }
@@ -26,15 +26,16 @@ pub struct InferenceFlags {
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Device")]
 pub struct DeviceFlags {
-    /// What the network runs on
+    /// Device that networks run on
     #[arg(long, env = "RESNET_SERVE_PROVIDER", value_name = "PROVIDER", default_value = "auto")]
     pub provider: ProviderChoice,
 
-    /// ONNX Runtime's shared library [default: `ORT_DYLIB_PATH`, beside the executable, .runtime/]
+    /// ONNX Runtime's shared library [default: what `ORT_DYLIB_PATH` says, or else beside the
+    /// executable or in .runtime/]
     #[arg(long, env = "RESNET_SERVE_ONNXRUNTIME", value_name = "PATH")]
     pub onnxruntime: Option<PathBuf>,
 
-    /// Folder where `TensorRT` keeps what it compiled, for the next start on the same kind of GPU
+    /// Folder where TensorRT keeps what it compiled, for the next start on the same kind of GPU
     #[arg(long, env = "RESNET_SERVE_TENSORRT_CACHE", value_name = "DIR")]
     pub tensorrt_cache: Option<PathBuf>,
 }

@@ -13,21 +13,21 @@ use crate::telemetry::traces::{Endpoint, Protocol, Ratio, TraceConfig};
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Logs and traces")]
 pub(super) struct TelemetryFlags {
-    /// Form of the log lines
+    /// Format of the log
     #[arg(long, env = "RESNET_SERVE_LOG_FORMAT", value_name = "FORMAT", default_value = "text")]
     log_format: LogFormat,
 
-    /// Collector that takes traces by OTLP, as in `http://localhost:4317`; without it there are
-    /// none [env: `OTEL_EXPORTER_OTLP_ENDPOINT` is read too]
+    /// Collector that takes traces over OTLP, such as `http://localhost:4317`; without one there
+    /// are none [env: `OTEL_EXPORTER_OTLP_ENDPOINT` is read too]
     #[arg(long, env = "RESNET_SERVE_OTLP_ENDPOINT", value_name = "URL")]
     otlp_endpoint: Option<Endpoint>,
 
-    /// How the collector is spoken to [env: `OTEL_EXPORTER_OTLP_PROTOCOL` is read too]
+    /// Protocol of the collector [env: `OTEL_EXPORTER_OTLP_PROTOCOL` is read too]
     /// [default: grpc]
     #[arg(long, env = "RESNET_SERVE_OTLP_PROTOCOL", value_name = "PROTOCOL")]
     otlp_protocol: Option<Protocol>,
 
-    /// Share of requests that are traced, of those whose caller does not say
+    /// Share of requests to trace, from 0 to 1, where the caller has not decided
     #[arg(long, env = "RESNET_SERVE_TRACE_RATIO", value_name = "RATIO", default_value = "1")]
     trace_ratio: Ratio,
 }

@@ -10,14 +10,14 @@ use ort::session::builder::SessionBuilder;
 /// What `--provider` asks for.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
 pub enum ProviderChoice {
-    /// CUDA where it works, else the CPU; the choice is said.
+    /// CUDA if it works, else the CPU; the choice is logged.
     #[default]
     Auto,
     /// The CPU.
     Cpu,
-    /// An NVIDIA GPU, or no start.
+    /// An NVIDIA GPU; fails without one.
     Cuda,
-    /// An NVIDIA GPU through TensorRT, or no start.
+    /// An NVIDIA GPU through TensorRT; fails if either is missing.
     #[value(name = "tensorrt")]
     TensorRt,
 }
@@ -70,7 +70,7 @@ impl fmt::Display for ProviderChoice {
 
 impl Provider {
     /// Tells the session builder, so that a provider that does not work is an error and no node
-    /// moves to the CPU unasked. `TensorRT` keeps what it compiles in `cache`.
+    /// moves to the CPU unasked. TensorRT keeps what it compiles in `cache`.
     pub(super) fn apply(
         self,
         builder: SessionBuilder,

@@ -17,22 +17,22 @@ use crate::networks::{
 /// What `model build` takes.
 #[derive(Args)]
 pub(in crate::cli) struct Arguments {
-    /// Which network, as in `resnet50`; a wrong name lists them all
+    /// Network, such as `resnet50`; a wrong name lists them all
     network: Network,
 
     /// The model folder to write
     #[arg(short, long, value_name = "DIR")]
     output: PathBuf,
 
-    /// Trained weights with torchvision's parameter names; without them weights are random
+    /// Trained weights with torchvision's parameter names; without a file they are random
     #[arg(long, value_name = "FILE.safetensors")]
     weights: Option<PathBuf>,
 
-    /// Where random weights begin: the same seed gives the same file
+    /// Seed of random weights; the same seed gives the same file
     #[arg(long, value_name = "N", default_value_t = 0, conflicts_with = "weights")]
     seed: u64,
 
-    /// Classes [default: 1000 for ImageNet's networks, 10 for CIFAR's]
+    /// Number of classes [default: 1000 for ImageNet's networks, 10 for CIFAR's]
     #[arg(long, value_name = "N")]
     classes: Option<usize>,
 
@@ -44,11 +44,11 @@ pub(in crate::cli) struct Arguments {
     #[arg(long)]
     shortcut: Option<ShortcutName>,
 
-    /// Pixels of the input, height and width alike [default: 224, or 32 for CIFAR's networks]
+    /// Height and width of the input, in pixels [default: 224, or 32 for CIFAR's networks]
     #[arg(long, value_name = "PIXELS")]
     side: Option<usize>,
 
-    /// How many times the graph enlarges its input before the first convolution
+    /// Factor by which the graph enlarges its input before the first convolution [default: 1]
     #[arg(long, value_name = "FACTOR")]
     upscale: Option<usize>,
 
@@ -56,19 +56,20 @@ pub(in crate::cli) struct Arguments {
     #[arg(long, default_value = "float32")]
     input_type: InputTypeName,
 
-    /// How weights are stored that are computed with in float32; float16 halves the file
+    /// How the weights of a float32 network are stored; float16 halves the file
     #[arg(long, default_value = "float32")]
     weights_type: WeightsTypeName,
 
-    /// What the layers compute in; fp16 is for GPUs, halves the file and takes and answers as fp32 does
+    /// What the layers compute in; fp16 is for GPUs and halves the file; input and output stay as
+    /// they are
     #[arg(long, default_value = "fp32")]
     precision: PrecisionName,
 
-    /// Also answer with `features` and `feature_map`
+    /// Add the outputs `features` and `feature_map`; explanations need them
     #[arg(long)]
     features: bool,
 
-    /// Replace what is there: `model.onnx`, `model.toml` and `labels.tsv`
+    /// Replace existing files: `model.onnx`, `model.toml` and `labels.tsv`
     #[arg(long)]
     force: bool,
 }

@@ -21,7 +21,7 @@ pub(super) const CATALOGUE: &str = "models/catalogue.toml";
 /// What `model fetch` takes.
 #[derive(Args)]
 pub(in crate::cli) struct Arguments {
-    /// A network of the catalogue, as `model list` shows them, or a model folder whose model.toml
+    /// A network from the catalogue, which `model list` shows, or a model folder whose model.toml
     /// has a source
     name: String,
 
@@ -29,7 +29,7 @@ pub(in crate::cli) struct Arguments {
     #[arg(short, long, value_name = "DIR")]
     output: Option<PathBuf>,
 
-    /// Another place for the same file: a mirror, a server of your own
+    /// Another address of the same file, such as a mirror
     #[arg(long)]
     url: Option<String>,
 
@@ -37,7 +37,7 @@ pub(in crate::cli) struct Arguments {
     #[arg(long, value_name = "FILE")]
     catalogue: Option<PathBuf>,
 
-    /// Replace what is there: `model.onnx`, `model.toml` and `labels.tsv`
+    /// Replace existing files: `model.onnx`, `model.toml` and `labels.tsv`
     #[arg(long)]
     force: bool,
 }

@@ -13,7 +13,7 @@ use crate::{loading, model};
 /// What `model selftest` takes.
 #[derive(Args)]
 pub(in crate::cli) struct Arguments {
-    /// Model folder, or a file that names one beside it
+    /// Model folder, or a file that names a folder beside it
     #[arg(value_name = "DIR")]
     folder: PathBuf,
 

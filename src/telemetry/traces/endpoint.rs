@@ -13,9 +13,9 @@ const PATH: &str = "/v1/traces";
 /// How a collector is spoken to.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 pub enum Protocol {
-    /// OTLP over gRPC, by custom on port 4317.
+    /// OTLP over gRPC, usually on port 4317.
     Grpc,
-    /// OTLP over HTTP, by custom on port 4318.
+    /// OTLP over HTTP, usually on port 4318.
     Http,
 }
 
