@@ -218,10 +218,10 @@ pub struct Config {
     pub max_pixels: u64,
     /// Bytes of bodies and pixels.
     pub memory_budget: u64,
+    /// Whether somebody has asked for just that budget.
+    pub memory_budget_is_fixed: bool,
     /// How often to look whether a model's folder has changed, where that is wanted.
     pub watch: Option<Duration>,
-    /// Whether somebody has asked for just that.
-    pub memory_budget_is_fixed: bool,
     /// How it speaks of itself.
     pub telemetry: TelemetryConfig,
 }

@@ -20,7 +20,7 @@ pub trait Engine: Send {
     ///
     /// # Errors
     ///
-    /// When the device refuses the batch; the engine stays usable.
+    /// When the device refuses the batch. Whether the engine still works, a run of something known tells.
     fn run(&mut self, batch: &BatchTensor, wanted: Wanted) -> Result<Outputs, InferenceError>;
 
     /// Images that the graph takes at once, where it takes no other number.

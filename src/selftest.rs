@@ -52,6 +52,9 @@ pub enum SelfTestError {
     /// The picture cannot be decoded any more.
     #[error("the picture cannot be decoded: {0}")]
     Picture(#[from] ImageError),
+    /// What the network answers cannot be compared with anything.
+    #[error("the network gives scores that are no finite numbers")]
+    NotFinite,
     /// The network would see something else.
     #[error(
         "the pixels differ by up to {levels} levels at the {places} places that are kept (SHA-256 \

@@ -123,7 +123,7 @@ pub async fn run(config: Config, telemetry: Telemetry) -> Result<(), ServeError>
     };
     watch_over(&models, &vitals);
     rereading::start(to_reread, files.clone());
-    let app = app((models, files.keys), (&config, &resources), readiness.clone());
+    let app = app((models, files.keys), (&config, &resources), (readiness.clone(), vitals.clone()));
     // Not before: a connection that is accepted and then waits says less than one that is refused.
     let doors = [
         Listening::start(public.listen()?, |_| {
@@ -217,7 +217,7 @@ fn warn_if_open(config: &Config) {
 fn app(
     (models, keys): (Models, Option<Keys>),
     (config, resources): (&Config, &Resources),
-    readiness: Readiness,
+    (readiness, vitals): (Readiness, Vitals),
 ) -> App {
     Arc::new(AppState {
         models,
@@ -226,6 +226,7 @@ fn app(
         memory: resources.memory.clone(),
         metrics: Arc::clone(&resources.metrics),
         readiness,
+        vitals,
     })
 }
 

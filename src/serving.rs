@@ -15,6 +15,7 @@ use crate::memory::MemoryBudget;
 use crate::pipeline::{Crops, Pipeline};
 use crate::readiness::{Readiness, State};
 use crate::telemetry::metrics::Metrics;
+use crate::vitals::Vitals;
 
 mod error;
 mod models;
@@ -39,6 +40,8 @@ pub struct AppState {
     pub metrics: Arc<Metrics>,
     /// Whether the process wants traffic.
     pub readiness: Readiness,
+    /// Whether it works.
+    pub vitals: Vitals,
 }
 
 /// What a request may cost.

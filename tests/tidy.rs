@@ -27,7 +27,19 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("file_state", &[]),
     ("memory", &[]),
     ("cpu_pool", &[]),
-    ("serving", &["batching", "inference", "keys", "memory", "pipeline", "readiness", "telemetry"]),
+    (
+        "serving",
+        &[
+            "batching",
+            "inference",
+            "keys",
+            "memory",
+            "pipeline",
+            "readiness",
+            "telemetry",
+            "vitals",
+        ],
+    ),
     (
         "grpc",
         &["api", "batching", "keys", "memory", "pipeline", "protocol", "serving", "telemetry"],

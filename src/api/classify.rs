@@ -28,7 +28,7 @@ use super::upload::{self, JsonUpload, Upload};
 use crate::inference::Wanted;
 use crate::pipeline::{Classification, ClassifyError, Crops, Request, image_span};
 use crate::preprocess::ImageError;
-use crate::serving::{App, AppState, ServedModel};
+use crate::serving::{App, AppState, RequestError, ServedModel};
 use crate::telemetry::metrics::Stage;
 use crate::telemetry::stages::StageTimes;
 
@@ -140,7 +140,8 @@ fn asked(
     parameters: Result<Query<Parameters>, QueryRejection>,
 ) -> Result<Asked, ApiError> {
     let Query(parameters) = parameters?;
-    let model = app.model(parameters.model.as_deref())?;
+    let unknown = |cause: RequestError| ApiError::InvalidRequest(cause.to_string());
+    let model = app.model(parameters.model.as_deref()).map_err(unknown)?;
     let deadline = app.deadline(timeout(parameters.timeout_ms)?);
     let crops = crops(parameters.crops)?;
     let wanted = wanted(parameters.explain, &model)?;

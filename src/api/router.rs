@@ -1,18 +1,20 @@
 //! Which path leads where, and what every request passes on its way.
 
 use std::any::Any;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::body::HttpBody;
 use axum::extract::{Request, State};
-use axum::http::header::CONNECTION;
-use axum::http::{Extensions, HeaderMap, HeaderValue, Method, StatusCode, Uri, Version};
+use axum::http::header::{CONNECTION, CONTENT_TYPE};
+use axum::http::{HeaderValue, Method, Uri, Version};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
-use tower_http::compression::predicate::{Predicate, SizeAbove};
+use tower_http::compression::predicate::Predicate;
 
 use super::error::ApiError;
 use super::observe::{Door, Observer, observe, write_errors};
@@ -21,8 +23,9 @@ use crate::config::Origin;
 use crate::readiness::{self, Readiness};
 use crate::serving::App;
 
-/// Bytes of an answer below which a packet holds it anyhow.
-const SMALLEST_COMPRESSED: u64 = 1024;
+/// Bytes of the answers that are compressed. It is done by the threads that answer, which larger ones
+/// would keep busy for longer than a request may hold up the others.
+const COMPRESSED: RangeInclusive<u64> = 1 << 10..=256 << 10;
 
 /// The public listener's paths, for clients and for pages of these origins.
 pub fn public(app: App, origins: &[Origin]) -> Router {
@@ -51,12 +54,23 @@ pub fn public(app: App, origins: &[Origin]) -> Router {
     observed(shared, observer).layer(farewell).layer(compression())
 }
 
-/// Answers that are worth it, for clients that ask. An error stays as it is: some clients inflate
-/// only the answers that they hoped for.
-fn compression() -> CompressionLayer<impl Predicate> {
-    let success =
-        |status: StatusCode, _: Version, _: &HeaderMap, _: &Extensions| status.is_success();
-    CompressionLayer::new().compress_when(SizeAbove::new(SMALLEST_COMPRESSED).and(success))
+fn compression() -> CompressionLayer<Worthwhile> {
+    CompressionLayer::new().compress_when(Worthwhile)
+}
+
+/// Answers that become smaller and take no time to, for clients that ask. An error stays as it is:
+/// some clients inflate only the answers that they hoped for.
+#[derive(Clone, Copy)]
+struct Worthwhile;
+
+impl Predicate for Worthwhile {
+    fn should_compress<B: HttpBody>(&self, answer: &axum::http::Response<B>) -> bool {
+        let size = answer.body().size_hint().exact();
+        let kind = answer.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+        answer.status().is_success()
+            && size.is_some_and(|size| COMPRESSED.contains(&size))
+            && kind != Some(b"application/octet-stream")
+    }
 }
 
 /// While the process drains, tells clients not to send their next request on this connection, so
@@ -99,4 +113,25 @@ async fn method_not_allowed(method: Method) -> ApiError {
 /// The message stays in the log of the panic hook.
 fn panicked(_panic: Box<dyn Any + Send>) -> Response {
     ApiError::Internal.into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+
+    use super::*;
+
+    #[test]
+    fn what_is_small_or_large_or_binary_or_an_error_is_not_compressed() {
+        let worthwhile = |status: u16, kind: &str, size: usize| {
+            let answer = Response::builder().status(status).header(CONTENT_TYPE, kind);
+            Worthwhile.should_compress(&answer.body(Body::from(vec![0; size])).unwrap())
+        };
+        assert!(worthwhile(200, "application/json", 1024));
+        assert!(worthwhile(200, "text/html", 256 << 10));
+        assert!(!worthwhile(200, "application/json", 1023));
+        assert!(!worthwhile(200, "application/json", (256 << 10) + 1));
+        assert!(!worthwhile(200, "application/octet-stream", 4096));
+        assert!(!worthwhile(422, "application/problem+json", 4096));
+    }
 }

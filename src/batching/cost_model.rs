@@ -22,7 +22,7 @@ const FIXED_SHARE: f64 = 0.2;
 /// has cost: a device's time is not quite a line, and the sizes are few enough to know.
 #[derive(Clone, Debug, Default)]
 pub struct CostModel {
-    line: Line,
+    regression: Regression,
     /// Seconds by slots; empty where batches are not padded.
     by_slots: Option<BTreeMap<usize, f64>>,
     /// By what share of its prediction a batch takes more or less, on average.
@@ -31,7 +31,7 @@ pub struct CostModel {
 
 /// Exponentially weighted least squares of seconds over slots.
 #[derive(Clone, Debug, Default)]
-struct Line {
+struct Regression {
     weight: f64,
     slots: f64,
     seconds: f64,
@@ -55,7 +55,7 @@ impl CostModel {
             let error = (seconds / predicted - 1.0).abs();
             self.deviation += (error - self.deviation) * LATEST_ERROR;
         }
-        self.line.observe(into_f64(slots), seconds);
+        self.regression.observe(into_f64(slots), seconds);
         if let Some(by_slots) = &mut self.by_slots {
             let known = by_slots.entry(slots).or_insert(seconds);
             *known += (seconds - *known) * PER_SIZE;
@@ -66,7 +66,9 @@ impl CostModel {
     #[must_use]
     pub fn predict(&self, slots: usize) -> Duration {
         let known = self.by_slots.as_ref().and_then(|by_slots| by_slots.get(&slots));
-        Duration::from_secs_f64(known.copied().unwrap_or_else(|| self.line.at(into_f64(slots))))
+        Duration::from_secs_f64(
+            known.copied().unwrap_or_else(|| self.regression.at(into_f64(slots))),
+        )
     }
 
     /// What a batch of `slots` images hardly ever takes longer than, by how uneven batches have been.
@@ -85,12 +87,12 @@ impl CostModel {
     /// Whether a larger batch is noticeably cheaper per image than a single one.
     #[must_use]
     pub fn batching_pays(&self) -> bool {
-        let (fixed, per_image) = self.line.coefficients();
+        let (fixed, per_image) = self.regression.coefficients();
         fixed > FIXED_SHARE * (fixed + per_image)
     }
 }
 
-impl Line {
+impl Regression {
     fn observe(&mut self, slots: f64, seconds: f64) {
         for sum in [
             &mut self.weight,

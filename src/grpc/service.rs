@@ -40,7 +40,7 @@ impl GrpcInferenceService for Inference {
         &self,
         _request: Request<ServerLiveRequest>,
     ) -> Result<Response<ServerLiveResponse>, Status> {
-        Ok(Response::new(ServerLiveResponse { live: true }))
+        Ok(Response::new(ServerLiveResponse { live: self.app.vitals.hangs().is_none() }))
     }
 
     async fn server_ready(

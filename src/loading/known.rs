@@ -37,7 +37,8 @@ impl Known {
 ///
 /// # Errors
 ///
-/// When the folder is not in order, the provider does not work, or the network does not run.
+/// When the folder is not in order, the provider does not work, or the network does not run or gives
+/// scores that are no finite numbers.
 pub fn measure(
     runtime: &OnnxRuntime,
     folder: &Path,
@@ -49,7 +50,12 @@ pub fn measure(
     let (_, engine, _) = first_session(runtime, &model, config)?;
     let slots = engine.fixed_batch().unwrap_or(1);
     let logits = executor(engine, &model.manifest).run_one(slots, &picture.pixels);
-    Ok(SelfTest::new(picture, logits.map_err(|cause| does_not_run(&model, cause))?))
+    let logits = logits.map_err(|cause| does_not_run(&model, cause))?;
+    if logits.iter().all(|score| score.is_finite()) {
+        Ok(SelfTest::new(picture, logits))
+    } else {
+        Err(failed(&model, SelfTestError::NotFinite))
+    }
 }
 
 fn failed(model: &Model, cause: SelfTestError) -> StartError {

@@ -238,7 +238,7 @@ async fn a_model_is_chosen_by_name() {
     let answer = service.classify("?model=colors", "", png(GREEN)).await;
     assert_eq!(labels(&answer), ["green"]);
     let answer = service.classify("?model=shapes", "", png(GREEN)).await;
-    assert!(answer.problem(404, "not_found").contains("`shapes`"));
+    assert!(answer.problem(400, "invalid_request").contains("`shapes`"));
 }
 
 #[tokio::test]

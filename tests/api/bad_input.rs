@@ -143,7 +143,7 @@ async fn what_a_client_sends_is_not_repeated_at_length_nor_with_control_characte
     let answer = service.classify("", "application/json", body).await;
     assert!(answer.problem(400, "invalid_request").chars().count() < 400);
     let forged = service.classify("?model=a%0Aforged%1B%5B31m", "", png([0, 0, 9])).await;
-    let detail = forged.problem(404, "not_found");
+    let detail = forged.problem(400, "invalid_request");
     assert!(!detail.contains(char::is_control), "{detail:?}");
 }
 

@@ -42,6 +42,7 @@ async fn a_compressed_body_is_taken_in_every_form() {
     let json = format!(r#"{{"image": "{}"}}"#, BASE64_STANDARD.encode(&picture)).into_bytes();
     for (coding, kind, body) in [
         ("gzip", "image/png", gzip(&picture)),
+        ("x-gzip", "image/png", gzip(&picture)),
         ("deflate", "image/png", deflate(&picture)),
         ("gzip", "application/json", gzip(&json)),
         ("identity", "application/json", json),
@@ -59,7 +60,12 @@ async fn a_coding_that_is_not_known_is_not_taken() {
         let answer = classify(&service, coding, "image/png", png([0, 0, 9])).await;
         let words = answer.problem(415, "unsupported_media_type");
         assert!(words.contains(coding) && words.contains("`gzip`"), "{words}");
+        assert_eq!(answer.header("accept-encoding"), "gzip, deflate");
     }
+    let twice = Request::post("/classify").header("content-encoding", "gzip");
+    let twice = twice.header("content-encoding", "identity").body(Body::empty()).unwrap();
+    let words = service.send(twice).await.problem(415, "unsupported_media_type");
+    assert!(words.contains("gzip, identity"), "{words}");
 }
 
 #[tokio::test]
@@ -112,11 +118,11 @@ async fn small_answers_and_errors_stay_as_they_are() {
     let long = "%F0%9F%90%88".repeat(300);
     let unknown = Request::post(format!("/classify?model={long}"));
     let unknown = unknown.body(png([0, 0, 9]).into()).unwrap();
-    for (mut request, status) in [(models, 200), (unknown, 404)] {
+    for (mut request, status) in [(models, 200), (unknown, 400)] {
         request.headers_mut().insert("accept-encoding", HeaderValue::from_static("gzip"));
         let answer = service.send(request).await;
         assert_eq!(answer.status, status);
         assert_eq!(answer.header("content-encoding"), "", "{}", answer.text);
-        assert_eq!(answer.bytes.len() > 1024, status == 404, "{}", answer.text);
+        assert_eq!(answer.bytes.len() > 1024, status == 400, "{}", answer.text);
     }
 }

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use axum::http::StatusCode;
+use axum::body::Body;
+use axum::http::{Request, StatusCode};
 use resnet_serve::inference::fake::{LETHAL, POISON};
 use resnet_serve::readiness::State;
 
@@ -115,6 +116,8 @@ async fn the_process_is_not_live_while_a_batch_does_not_end() {
     let (status, text) = service.ask("/live").await;
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
     assert!(text.contains("no batch of `colors` has run for"), "{text}");
+    let public = Request::get("/v2/health/live").body(Body::empty()).unwrap();
+    assert_eq!(service.send(public).await.status, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(stuck.await.unwrap(), StatusCode::GATEWAY_TIMEOUT);
     service.engine.release();
     until(|| service.metrics.inflight_images.get() == 0).await;

@@ -183,6 +183,7 @@ impl Service {
             memory: memory.clone(),
             metrics: Arc::clone(&metrics),
             readiness: readiness.clone(),
+            vitals: vitals.clone(),
         });
         let origins: Vec<Origin> =
             settings.cors.iter().map(|origin| origin.parse().unwrap()).collect();

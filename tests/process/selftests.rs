@@ -70,6 +70,15 @@ fn another_normalisation_is_refused_for_its_logits() {
 }
 
 #[test]
+fn scores_that_are_no_numbers_are_not_written_down() {
+    let model = tested();
+    edit(&model, "model.toml", ("std = [0.2", "std = [1e-38, 1e-38, 1e-38] # [0.2"));
+    let output = run(&["model", "selftest", &model.argument()]);
+    assert_ne!(output.status.code(), Some(0));
+    assert!(stderr(&output).contains("no finite numbers"), "{}", stderr(&output));
+}
+
+#[test]
 fn a_test_that_cannot_be_read_is_no_test_that_was_passed() {
     let model = tested();
     edit(&model, "selftest.toml", ("[logits]", "[loggits]"));

@@ -31,11 +31,6 @@ impl IntoResponses for ClassifyProblems {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
         let errors = [
             ApiError::InvalidRequest("there is no image in the request".to_owned()),
-            RequestError::UnknownModel {
-                asked: "resnet51".to_owned(),
-                served: vec!["resnet50".to_owned()],
-            }
-            .into(),
             ApiError::BodyTimeout,
             ApiError::PayloadTooLarge(32 << 20),
             ApiError::UnsupportedMediaType("text/html".to_owned()),

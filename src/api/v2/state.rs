@@ -51,10 +51,14 @@ pub(in crate::api) async fn server() -> Json<ServerMetadata> {
     path = "/v2/health/live",
     tag = "v2",
     operation_id = "v2_live",
-    responses((status = 200, description = "It does", body = Live)),
+    responses(
+        (status = 200, description = "It does", body = Live),
+        (status = 503, description = "It hangs", body = Live),
+    ),
 )]
-pub(in crate::api) async fn live() -> Json<Live> {
-    Json(Live { live: true })
+pub(in crate::api) async fn live(State(app): State<App>) -> (StatusCode, Json<Live>) {
+    let live = app.vitals.hangs().is_none();
+    (status(live), Json(Live { live }))
 }
 
 /// Says whether the server takes requests.

@@ -103,12 +103,9 @@ async fn a_message_of_a_stream_that_stops_half_way_gives_its_memory_back() {
     let service = Service::start();
     let whole = plain(&tensor(&[GREEN]));
     for half in [1, 4, whole.len() - 1] {
-        let sent = [&whole[..], &whole[..half]].concat();
-        let answer = send(service.grpc.clone(), STREAM, open(sent)).await;
+        let answer = send(service.grpc.clone(), STREAM, open(whole[..half].to_vec())).await;
         let answer = answer.into_body().collect().await.unwrap();
         assert_eq!(answer.trailers().unwrap()["grpc-status"], "4", "{half} bytes of it came");
-        let bytes = answer.to_bytes();
-        assert!(bytes.windows(6).any(|part| part == b"logits"), "the first is answered");
         assert_eq!(service.memory.left(), Settings::default().memory);
     }
 }
