@@ -133,6 +133,13 @@ class Autoscaling(unittest.TestCase):
         target = hpa["metrics"][0]["pods"]["target"]["averageValue"]
         self.assertEqual(float(target.removesuffix("m")) / 1000, float(keda["triggers"][0]["metadata"]["threshold"]))
 
+    def test_without_prometheus_no_replica_is_taken_away(self) -> None:
+        """Neither by an outage, nor by a scrape target that is lost and would read as no load."""
+        keda = one(build("overlays/cpu", ("autoscaling-keda",)), "ScaledObject")["spec"]
+        self.assertEqual(keda["fallback"]["behavior"], "currentReplicasIfHigher")
+        self.assertTrue(keda["minReplicaCount"] <= keda["fallback"]["replicas"] <= keda["maxReplicaCount"])
+        self.assertEqual(keda["triggers"][0]["metadata"]["ignoreNullValues"], "false")
+
     def test_queries_ask_for_the_job_that_is_scraped(self) -> None:
         keda = one(build("overlays/cpu", ("autoscaling-keda",)), "ScaledObject")["spec"]["triggers"][0]["metadata"]
         kserve = one(build("kserve"), "InferenceService")["spec"]["predictor"]["autoScaling"]["metrics"][0]["external"]
