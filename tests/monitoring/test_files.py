@@ -79,6 +79,12 @@ class Names(unittest.TestCase):
                 self.assertTrue({name, SUFFIX.sub("", name)} & declared(), f"{path.name}: {name}")
         self.assertGreater(found, 100)
 
+    def test_every_metric_of_the_program_is_shown_or_watched(self) -> None:
+        texts = [(MONITORING / name).read_text() for name in ("dashboard.json", "rules.yaml", "alerts.yaml")]
+        named = {SUFFIX.sub("", name) for text in texts for name in METRIC.findall(text)}
+        own = {name for name in declared() if name.startswith("resnet_serve_")}
+        self.assertEqual({SUFFIX.sub("", name) for name in own} - named, set())
+
     def test_what_is_recorded_is_what_is_used(self) -> None:
         recorded = {rule["record"] for group in load("rules.yaml")["groups"] for rule in group["rules"]}
         used = re.findall(r"\bjob:[a-z0-9_:]+", (MONITORING / "alerts.yaml").read_text())
