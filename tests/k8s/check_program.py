@@ -70,6 +70,14 @@ class Named(unittest.TestCase):
         self.assertEqual(dashboard["metadata"]["labels"]["grafana_dashboard"], "1")
         self.assertEqual(dashboard["data"]["resnet-serve.json"], (MONITORING / "dashboard.json").read_text())
 
+    def test_a_kustomization_may_say_where_the_runbook_is(self) -> None:
+        replacements, = re.findall(r"```yaml\n(replacements:.*?)```", (MONITORING / "README.md").read_text(), re.DOTALL)
+        rule = one(build("overlays/cpu", ("monitoring",), replacements), "PrometheusRule")
+        alerts = [each for group in rule["spec"]["groups"] for each in group["rules"] if "alert" in each]
+        self.assertGreater(len(alerts), 20)
+        for alert in alerts:
+            self.assertRegex(alert["annotations"]["runbook_url"], "^https://wiki.example/resnet-serve#resnetserve[a-z]+$")
+
     def test_kserves_pods_are_scraped_under_the_same_name(self) -> None:
         documents = build("kserve")
         monitor, labels = one(documents, "PodMonitor")["spec"], pod(documents)["labels"]

@@ -2,9 +2,12 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
+import tempfile
 import unittest
+from pathlib import Path
 
 import yaml
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
@@ -58,9 +61,28 @@ class Rules(unittest.TestCase):
         sections = re.split(r"(?m)^### ", (MONITORING / "README.md").read_text())[1:]
         steps = {section.split("\n")[0].lower(): len(re.findall(r"(?m)^\d\. ", section)) for section in sections}
         for alert in alerts():
-            file, anchor = alert["annotations"]["runbook"].split("#")
-            self.assertEqual(file, "monitoring/README.md")
+            _, anchor = alert["annotations"]["runbook_url"].split("#")
             self.assertEqual(steps.get(anchor), 3, alert["alert"])
+        self.assertEqual(len({alert["annotations"]["runbook_url"].split("#")[0] for alert in alerts()}), 1)
+
+    def test_every_section_of_the_runbook_is_an_alerts(self) -> None:
+        sections = set(re.findall(r"(?m)^### (.*)$", (MONITORING / "README.md").read_text()))
+        self.assertLessEqual(sections, {alert["alert"] for alert in alerts()})
+
+    def test_alerts_lead_to_where_the_operator_has_put_the_runbook(self) -> None:
+        names = ["rules.yaml", "alerts.yaml", *TESTS, "prometheusrule.yaml", "make_prometheusrule.py"]
+        with tempfile.TemporaryDirectory() as folder:
+            copies = [Path(shutil.copy(MONITORING / name, folder)) for name in names]
+            write = [sys.executable, copies[-1]]
+            subprocess.run([*write, "--runbook-base", "https://wiki.example/resnet-serve"], check=True)
+            subprocess.run([*write, "--check"], check=True)
+            for copy in copies[1:-1]:
+                addresses = re.findall(r"runbook_url: (\S+)#resnetserve", copy.read_text())
+                self.assertEqual(set(addresses), {"https://wiki.example/resnet-serve"}, copy.name)
+            for wrong in ("", "two words", "https://wiki.example/#top"):
+                done = subprocess.run([*write, "--runbook-base", wrong], capture_output=True, text=True)
+                self.assertEqual(done.returncode, 2, wrong)
+                self.assertIn("is no address", done.stderr)
 
     def test_links_of_the_runbook_lead_somewhere(self) -> None:
         text = (MONITORING / "README.md").read_text()

@@ -159,7 +159,6 @@ class Faults(Live):
         self.prometheus.watch(trained.admin, random.admin)
         with traffic.Background(lambda: traffic.good(trained, 0.5)):
             self.fires("ResnetServeGpuUnused", "ResnetServeUntrained", "ResnetServeMixedModels", "ResnetServeSpansLost")
-        self.assertNotIn("ResnetServeWrongProvider", self.prometheus.firing())
 
 
 if __name__ == "__main__":
