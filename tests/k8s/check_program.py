@@ -1,7 +1,12 @@
 """Everything that the manifests name of the program exists in it."""
 
+import os
 import re
+import subprocess
+import sys
+import tempfile
 import unittest
+from pathlib import Path
 
 import yaml
 
@@ -17,6 +22,29 @@ class Named(unittest.TestCase):
             for each in containers(documents):
                 names = {entry["name"] for entry in each.get("env", [])}
                 self.assertLessEqual(names, program.variables())
+
+    def test_images_are_tagged_with_its_version(self) -> None:
+        """With `latest`, or no tag, Kubernetes would ask docker.io for an image that is only on the node."""
+        for documents in everything():
+            gpu = "nvidia.com/gpu" in container(documents)["resources"]["limits"]
+            for each in containers(documents):
+                self.assertEqual(each["image"], f"resnet-serve:{program.version()}{'-cuda' if gpu else ''}")
+                self.assertNotIn("imagePullPolicy", each)
+
+    def test_images_are_built_and_loaded_under_that_tag(self) -> None:
+        for readme in (K8S.parent / "README.md", K8S / "README.md"):
+            loaded, = re.findall(r"(?m)^kind load docker-image (\S+)", readme.read_text())
+            self.assertEqual(loaded, f"resnet-serve:{program.version()}")
+        with tempfile.TemporaryDirectory() as folder:
+            tools = Path(folder)
+            for name, text in (("docker", '#!/bin/sh\necho "$@"\n'), ("git", "#!/bin/sh\n")):
+                (tools / name).write_text(text)
+                (tools / name).chmod(0o755)
+            command = [sys.executable, K8S.parent / "scripts/build_image.py", "--engine=docker", "--flavor=gpu"]
+            done = subprocess.run(command, check=True, capture_output=True, text=True, env={"PATH": f"{folder}:{os.environ['PATH']}"})
+        tags = re.findall(r"--tag=(\S+)", done.stdout)
+        version = program.version()
+        self.assertCountEqual(tags, [f"resnet-serve:{tag}" for tag in ("latest", version, "cuda", f"{version}-cuda")])
 
     def test_probes_ask_paths_of_the_admin_listener(self) -> None:
         for documents in everything():
