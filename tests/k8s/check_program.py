@@ -90,6 +90,29 @@ class Named(unittest.TestCase):
         self.assertEqual({port["targetPort"] for port in client["spec"]["ports"]}, {"http", "grpc"})
         self.assertEqual({port["appProtocol"] for port in client["spec"]["ports"]}, {"https"})
 
+    def test_api_keys_are_read_from_where_the_secret_is_mounted(self) -> None:
+        documents = build("overlays/cpu", ("api-keys",))
+        volume, = pod(documents)["volumes"]
+        self.assertEqual(volume["secret"]["secretName"], "resnet-serve-api-keys")
+        self.assertNotIn("optional", volume["secret"], "without keys nothing starts")
+        mount, = container(documents)["volumeMounts"]
+        self.assertEqual(mount["name"], volume["name"])
+        # As `kubectl create secret --from-file=keys` calls the entry.
+        self.assertEqual(environment(documents)["RESNET_SERVE_API_KEYS_FILE"], f"{mount['mountPath']}/keys")
+        self.assertIn("create secret generic resnet-serve-api-keys", (K8S / "README.md").read_text())
+
+    def test_what_is_renewed_is_mounted_as_a_folder(self) -> None:
+        """A file that is mounted by itself, by `subPath`, stays as it was when the pod began."""
+        for documents in deployments():
+            secrets = [volume for volume in pod(documents).get("volumes", []) if "secret" in volume]
+            names = {volume["name"] for volume in secrets}
+            for mount in container(documents).get("volumeMounts", []):
+                if mount["name"] in names:
+                    self.assertNotIn("subPath", mount)
+                    self.assertIs(mount["readOnly"], True)
+            # Read by the pod's group, which is that of the process, and by nobody else.
+            self.assertEqual({volume["secret"]["defaultMode"] for volume in secrets} - {0o440}, set())
+
     def test_rules_and_dashboard_are_those_of_the_folder_monitoring(self) -> None:
         documents = build("overlays/cpu", ("monitoring",))
         written = [yaml.safe_load((MONITORING / name).read_text())["groups"] for name in ("rules.yaml", "alerts.yaml")]
