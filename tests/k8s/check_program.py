@@ -166,6 +166,12 @@ class Rollouts(unittest.TestCase):
             owner = kserve[0]["spec"]["predictor"] if kserve else pod(documents)
             self.assertGreaterEqual(owner["terminationGracePeriodSeconds"], drain + 5)
 
+    def test_what_is_accepted_before_a_drain_may_take_all_of_its_time(self) -> None:
+        for documents in everything():
+            given = environment(documents)
+            longest = seconds(given["RESNET_SERVE_REQUEST_TIMEOUT"])
+            self.assertLessEqual(longest, seconds(given["RESNET_SERVE_DRAIN_TIMEOUT"]))
+
     def test_a_pod_goes_on_serving_until_its_probe_has_noticed(self) -> None:
         for documents in everything():
             probe = container(documents)["readinessProbe"]
