@@ -10,6 +10,7 @@ WIDTH = 24
 DATASOURCE = {"type": "prometheus", "uid": "${datasource}"}
 ONE = 'job="$job", instance=~"$instance"'
 REQUESTS = ONE + ', route=~"/classify|.*[iI]nfer"'
+READ = ONE + ', stage="read"'
 QUANTILES = (0.5, 0.95, 0.99)
 
 
@@ -36,6 +37,12 @@ def total(metric: str, by: str = "", labels: str = ONE) -> str:
 def quantiles(metric: str, labels: str, by: str = "le") -> list[tuple[str, str]]:
     buckets = total(f"{metric}_bucket", by, labels)
     return [(f"p{100 * quantile:g}", f"histogram_quantile({quantile}, {buckets})") for quantile in QUANTILES]
+
+
+def slow(metric: str, labels: str) -> str:
+    """The share of more than a second."""
+    within = total(f"{metric}_bucket", labels=labels + ', le="1"')
+    return f'1 - {within} / ({total(f"{metric}_count", labels=labels)} > 0)'
 
 
 def gauge(metric: str) -> str:
@@ -83,6 +90,8 @@ ROWS: list[tuple[str, list[Panel]]] = [
               "s", about="Of images that came through. decode: waiting for a core included."),
         Panel("Mean by stage", [("{{stage}}", f'{total("resnet_serve_stage_duration_seconds_sum", "stage")} / ({total("resnet_serve_stage_duration_seconds_count", "stage")} > 0)')],
               "s", stacked=True),
+        Panel("Slow requests", [("all", slow("resnet_serve_request_duration_seconds", REQUESTS)), ("by their upload alone", slow("resnet_serve_stage_duration_seconds", READ))],
+              "percentunit", about="Of more than a second, which is the objective. An upload is the client's, and counts over HTTP."),
     ]),
     ("Goodput and refusals", [
         Panel("Goodput and capacity", [("classified", CLASSIFIED), ("capacity", CAPACITY),

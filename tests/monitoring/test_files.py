@@ -84,6 +84,16 @@ class Rules(unittest.TestCase):
                 self.assertEqual(done.returncode, 2, wrong)
                 self.assertIn("is no address", done.stderr)
 
+    def test_queries_of_the_runbook_can_be_asked(self) -> None:
+        queries = re.findall(r"```promql\n(.*?)```", (MONITORING / "README.md").read_text(), re.DOTALL)
+        self.assertTrue(queries)
+        for query in queries:
+            self.assertLessEqual({SUFFIX.sub("", name) for name in METRIC.findall(query)}, declared())
+            with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
+                yaml.safe_dump({"groups": [{"name": "asked", "rules": [{"record": "asked", "expr": query}]}]}, file)
+                file.flush()
+                promtool("check", "rules", file.name)
+
     def test_links_of_the_runbook_lead_somewhere(self) -> None:
         text = (MONITORING / "README.md").read_text()
         headings = {heading.lower() for heading in re.findall(r"(?m)^### (.*)$", text)}
