@@ -20,7 +20,7 @@ build: tools runtime ## the release binary, target/release/resnet-serve
 	@echo "Building resnet-serve (the first time takes some minutes)"
 	@cargo build --release --locked
 
-test: tools runtime ## all tests
+test: tools runtime ## the program's tests; the others below are about what is around it
 	@echo "Testing"
 	@if cargo nextest --version >/dev/null 2>&1; then cargo nextest run --locked --no-fail-fast; else cargo test --locked --no-fail-fast; fi
 

@@ -10,6 +10,7 @@ WIDTH = 24
 DATASOURCE = {"type": "prometheus", "uid": "${datasource}"}
 ONE = 'job="$job", instance=~"$instance"'
 REQUESTS = ONE + ', route=~"/classify|.*[iI]nfer"'
+READ = ONE + ', stage="read"'
 QUANTILES = (0.5, 0.95, 0.99)
 
 
@@ -36,6 +37,12 @@ def total(metric: str, by: str = "", labels: str = ONE) -> str:
 def quantiles(metric: str, labels: str, by: str = "le") -> list[tuple[str, str]]:
     buckets = total(f"{metric}_bucket", by, labels)
     return [(f"p{100 * quantile:g}", f"histogram_quantile({quantile}, {buckets})") for quantile in QUANTILES]
+
+
+def slow(metric: str, labels: str) -> str:
+    """The share of more than a second."""
+    within = total(f"{metric}_bucket", labels=labels + ', le="1"')
+    return f'1 - {within} / ({total(f"{metric}_count", labels=labels)} > 0)'
 
 
 def gauge(metric: str) -> str:
@@ -72,6 +79,10 @@ ROWS: list[tuple[str, list[Panel]]] = [
         Panel("Answers by status", [("{{status}}", total("resnet_serve_requests_total", "status", REQUESTS))], "reqps", stacked=True,
               about="499: the client went away before the answer."),
         Panel("Error ratio", [("errors", f"{ERRORS} / ({ALL} > 0)")], "percentunit", steps=BAD),
+        Panel("Requests by key", [("{{key}} {{status}}", total("resnet_serve_key_requests_total", "key, status"))], "reqps", width=12, stacked=True,
+              about="Empty where no API keys are asked for. 429: more than the key's quota."),
+        Panel("TLS handshake failures", [("{{listener}}: {{reason}}", total("resnet_serve_tls_handshake_failures_total", "listener, reason"))], "ops", width=12,
+              about="Connections that ended before they were encrypted. Empty without TLS."),
     ]),
     ("Latency", [
         Panel("Requests", quantiles("resnet_serve_request_duration_seconds", REQUESTS), "s"),
@@ -79,11 +90,14 @@ ROWS: list[tuple[str, list[Panel]]] = [
               "s", about="Of images that came through. decode: waiting for a core included."),
         Panel("Mean by stage", [("{{stage}}", f'{total("resnet_serve_stage_duration_seconds_sum", "stage")} / ({total("resnet_serve_stage_duration_seconds_count", "stage")} > 0)')],
               "s", stacked=True),
+        Panel("Slow requests", [("all", slow("resnet_serve_request_duration_seconds", REQUESTS)), ("by their upload alone", slow("resnet_serve_stage_duration_seconds", READ))],
+              "percentunit", about="Of more than a second, which is the objective. An upload is the client's, and counts over HTTP."),
     ]),
     ("Goodput and refusals", [
         Panel("Goodput and capacity", [("classified", CLASSIFIED), ("capacity", CAPACITY),
-              ("arriving", f'sum({gauge("resnet_serve_saturation_ratio")} * {gauge("resnet_serve_capacity_images_per_second")})')], "ops",
-              about="Images in a second: answered, sustained, arriving."),
+              ("arriving", f'sum({gauge("resnet_serve_saturation_ratio")} * {gauge("resnet_serve_capacity_images_per_second")})'),
+              ("classified in ten crops", total("resnet_serve_ten_crop_images_total"))], "ops",
+              about="Images in a second: answered, sustained, arriving. One in ten crops takes the capacity of ten."),
         Panel("Images by what became of them", [("{{outcome}}", total("resnet_serve_images_total", "outcome"))], "ops", stacked=True),
         Panel("Refusals by reason", [("{{reason}}", total("resnet_serve_rejections_total", "reason"))], "ops", stacked=True),
     ]),
@@ -119,6 +133,10 @@ ROWS: list[tuple[str, list[Panel]]] = [
         Panel("Provider, asked and used", [("", f'count by (instance, model, asked, used) ({gauge("resnet_serve_provider_info")})')], kind="table", width=6, options=TABLE),
         Panel("Builds", [("", f'count by (version, commit, rustc) ({gauge("resnet_serve_build_info")})')], kind="table", width=6, options=TABLE),
         Panel("Trained", [("{{model}}", f'min by (model) ({gauge("resnet_serve_model_trained")})')], kind="stat", width=6, height=4, about="0: random weights, whose answers mean nothing.", steps=DOWN),
+        Panel("Reloads", [("{{result}} {{instance}}", f'sum by (instance, result) (increase(resnet_serve_model_reloads_total{{{ONE}}}[$__rate_interval]))')], width=6,
+              about="Models loaded anew. failed: the old one serves on."),
+        Panel("Ensembles", [("", f'count by (instance, model, member, version, sha256) ({gauge("resnet_serve_ensemble_info")})')], kind="table", width=12,
+              about="Of which models the probabilities are averaged.", options=TABLE),
     ]),
 ]
 

@@ -22,12 +22,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--engine", choices=ENGINES, help="default: the first that works")
     parser.add_argument("--flavor", choices=["cpu", "gpu"], default="cpu", help="gpu builds both (default: cpu)")
-    parser.add_argument("--name", default=NAME, help="of the image; the one for GPUs is tagged `cuda` (default: %(default)s)")
+    parser.add_argument("--name", default=NAME, help="of the image, tagged `latest` and with the version; for GPUs `cuda` and `VERSION-cuda` (default: %(default)s)")
     options, others = parser.parse_known_args()
     command = ENGINES[options.engine or working_engine()]
-    cpu = build(command, "docker/Dockerfile", f"{options.name}:latest", others)
+    tagged = f"{options.name}:{version()}"
+    cpu = build(command, "docker/Dockerfile", f"{options.name}:latest", [f"--tag={tagged}", *others])
     if options.flavor == "gpu":
-        build(command, "docker/Dockerfile.cuda", f"{options.name}:cuda", [f"--build-arg=PROGRAM_IMAGE={cpu}", *others])
+        more = [f"--tag={tagged}-cuda", f"--build-arg=PROGRAM_IMAGE={cpu}"]
+        build(command, "docker/Dockerfile.cuda", f"{options.name}:cuda", [*more, *others])
 
 
 def build(command: list[str], dockerfile: str, image: str, others: list[str]) -> str:

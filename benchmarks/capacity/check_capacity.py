@@ -1,10 +1,15 @@
 """What the simulation stands on: the arithmetic, the autoscaler's rules, and that nothing is counted twice."""
 
+import math
+import re
 import unittest
 
 from autoscaler import Autoscaler
-from cost import CostModel, Fleet, Replica, fit
+from cost import HERE, CostModel, Fleet, Replica, fit, measured
+from run import GPU_IMAGES_PER_SECOND, decoding_cores
 from simulation import Scenario, Simulation
+
+ROOT = HERE.parent.parent
 
 # 2 sessions, 50 images/s each.
 COST = CostModel(a=0.0, b=0.02, sessions=2, max_batch=4)
@@ -41,6 +46,25 @@ class Cost(unittest.TestCase):
         self.assertEqual(Fleet(replica, 7000, 0).replicas, 100)
         self.assertEqual(Fleet(replica, 1, 0).replicas, 2)
         self.assertAlmostEqual(Fleet(replica, 7000, 0).price_per_million_images, 100 / (7000 * 3600) * 1e6)
+
+
+class Figures(unittest.TestCase):
+    def test_they_are_of_the_sessions_and_batches_that_the_program_chooses(self) -> None:
+        """As src/loading/layout.rs does on the CPU; where it has changed, measure.py has to measure anew."""
+        text = (ROOT / "src/loading/layout.rs").read_text()
+        cores_a_session, images_a_thread = (
+            1 + int(re.search(rf"const {name}: NonZeroUsize = NonZeroUsize::MIN\.saturating_add\((\d+)\)", text)[1])
+            for name in ("CORES_A_SESSION", "IMAGES_A_THREAD"))
+        figures = measured()
+        sessions = math.ceil(figures["cores"] / cores_a_session)
+        threads = figures["cores"] // sessions
+        chosen = {"sessions": sessions, "intra_threads": threads, "max_batch": images_a_thread * threads}
+        self.assertEqual({name: figures[name] for name in chosen}, chosen)
+
+    def test_a_pod_with_a_gpu_has_the_cores_that_decode_for_it(self) -> None:
+        asked = re.findall(r'cpu: "(\d+)"', (ROOT / "k8s/overlays/gpu/deployment.yaml").read_text())
+        needed = decoding_cores(measured(), GPU_IMAGES_PER_SECOND)
+        self.assertEqual([int(cores) for cores in asked], [needed] * 2)
 
 
 class Scaling(unittest.TestCase):

@@ -56,10 +56,17 @@ class Server:
         self.process.terminate()
         self.process.wait()
 
-    def series(self, name: str, labels: str = "") -> float:
+    def metrics(self) -> str:
         with urllib.request.urlopen(self.metrics_url) as answer:
-            found = re.search(rf"^{name}{re.escape(labels)} (\S+)$", answer.read().decode(), re.MULTILINE)
+            return answer.read().decode()
+
+    def series(self, name: str, labels: str = "") -> float:
+        found = re.search(rf"^{name}{re.escape(labels)} (\S+)$", self.metrics(), re.MULTILINE)
         return float(found[1]) if found else 0.0
+
+    def commit(self) -> str:
+        """Of the program itself, whatever is checked out here."""
+        return re.search(r'^resnet_serve_build_info\{.*commit="([^"]*)"', self.metrics(), re.MULTILINE)[1]
 
     def cpu_seconds(self) -> float:
         """User and system time so far."""
@@ -84,9 +91,9 @@ def main() -> None:
     with Server(options):
         # The first start may build the graph.
         pass
-    times = batches(options)
-    a, b = fit(times)
     figures = whole(options)
+    times = batches(options, figures["intra_threads"])
+    a, b = fit(times)
     figures |= {"model": options.model.name, "cores": len(os.sched_getaffinity(0)), "machine": processor(),
                 "batch_seconds": dict(times), "a": a, "b": b, "decode_seconds": decoding(options),
                 "bytes_per_image": round(sum(sizes) / len(sizes))}
@@ -94,11 +101,11 @@ def main() -> None:
     print(json.dumps(figures, indent=1))
 
 
-def batches(options: argparse.Namespace) -> list[tuple[float, float]]:
-    """One session of one thread, and a queue that is never empty: seconds of a batch by the images in it."""
+def batches(options: argparse.Namespace, threads: int) -> list[tuple[float, float]]:
+    """One session as it is by default, and a queue that is never empty: seconds of a batch by the images in it."""
     times = []
     for images in BATCHES:
-        with Server(options, "--sessions=1", "--intra-threads=1", f"--max-batch={images}") as server:
+        with Server(options, "--sessions=1", f"--intra-threads={threads}", f"--max-batch={images}") as server:
             load(options, server, 4 * images, 1)
             size, seconds = min((window(options, server, images) for _ in range(WINDOWS)), key=lambda seen: seen[1])
         print(f"batches of {size:.2f} images: {seconds * 1000:.1f} ms", flush=True)
@@ -134,8 +141,8 @@ def whole(options: argparse.Namespace) -> dict:
         per_core = (server.stage("respond")[1] - answered) / (server.cpu_seconds() - used)
         throughput = per_core * len(os.sched_getaffinity(0))
         capacity = server.series("resnet_serve_capacity_images_per_second")
-        return {"images_per_second": throughput, "capacity_gauge": capacity, "sessions": server.layout["sessions"],
-                "max_batch": server.layout["max_batch"], "ready_seconds": server.ready_seconds}
+        return {"images_per_second": throughput, "capacity_gauge": capacity, "commit": server.commit(), "ready_seconds": server.ready_seconds} | {
+                    name: server.layout[name] for name in ("sessions", "intra_threads", "max_batch")}
 
 
 def load(options: argparse.Namespace, server: Server, clients: int, seconds: float) -> float:

@@ -17,6 +17,7 @@ from simulation import Sample, Scenario, Simulation
 
 DOCUMENT = HERE.parent.parent / "docs/capacity.md"
 PICTURE = DOCUMENT.with_suffix(".svg")
+GPU_IMAGES_PER_SECOND = 6127
 RATES = [100, 10_000, 1_000_000]
 # The burst: so many times what arrives before and after it, from minute to minute.
 SURGE, FROM, TO, MINUTES = 10, 5, 15, 30
@@ -32,7 +33,7 @@ SIGNALS = {
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true", help="write nothing; fail if something would change")
-    parser.add_argument("--gpu-images-per-second", type=float, default=6127,
+    parser.add_argument("--gpu-images-per-second", type=float, default=GPU_IMAGES_PER_SECOND,
                         help="of one GPU, assumed: NVIDIA's figure for Triton on an A100 (default: %(default)g)")
     parser.add_argument("--core-hour", type=float, default=0.04, help="price of a core, assumed (default: %(default)g)")
     parser.add_argument("--gpu-hour", type=float, default=3.5, help="price of a GPU, assumed (default: %(default)g)")
@@ -70,12 +71,17 @@ def measured_block(figures: dict, cost: CostModel) -> str:
     batches = ", ".join(f"{float(images):.1f}: {seconds * 1000:.0f}" for images, seconds in figures["batch_seconds"].items())
     return f"""| | |
 |---|---|
+| network, program | `models/{figures['model']}`, at commit {figures['commit']} |
 | machine | {figures['cores']} cores, {figures['machine']} |
-| one session of one thread: milliseconds by images in a batch | {batches} |
+| one session of {plural(figures['intra_threads'], 'thread')}: milliseconds by images in a batch | {batches} |
 | `t(n) = a + b·n` | a = {figures['a'] * 1000:.1f} ms, b = {figures['b'] * 1000:.1f} ms |
 | to decode and resize a picture of {figures['bytes_per_image'] / 1000:.0f} kB | {figures['decode_seconds'] * 1000:.1f} ms of a core |
-| the whole program, {figures['sessions']} sessions, 16 clients, per second of its own CPU time, times {figures['cores']} cores | {figures['images_per_second']:.1f} images/s |
+| the whole program, {plural(figures['sessions'], 'session')}, batches of at most {figures['max_batch']}, 16 clients, per second of its own CPU time, times {figures['cores']} cores | {figures['images_per_second']:.1f} images/s |
 | start of the process to ready | {figures['ready_seconds']:.1f} s |"""
+
+
+def plural(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 def bursts(cost: CostModel) -> tuple[str, str]:
@@ -149,9 +155,14 @@ def rollouts(cost: CostModel) -> str:
         "|---|---|---|---|---|---|---|", *rows])
 
 
+def decoding_cores(figures: dict, images_per_second: float) -> int:
+    """As many as decode what a GPU takes."""
+    return math.ceil(images_per_second * figures["decode_seconds"])
+
+
 def fleets(options: argparse.Namespace, figures: dict, cost: CostModel) -> str:
     decode = figures["decode_seconds"]
-    gpu_cores = math.ceil(options.gpu_images_per_second * decode)
+    gpu_cores = decoding_cores(figures, options.gpu_images_per_second)
     replicas = [
         Replica("CPU (measured)", figures["images_per_second"], figures["cores"], 0, figures["cores"] * options.core_hour),
         Replica("GPU (assumed)", options.gpu_images_per_second, gpu_cores, 1,
@@ -169,7 +180,7 @@ def fleets(options: argparse.Namespace, figures: dict, cost: CostModel) -> str:
         "|---|---|---|---|---|---|---|---|---|",
         *rows,
         "",
-        f"A CPU replica sustains {figures['images_per_second']:.0f} images/s on {figures['cores']} cores; a GPU is assumed to "
+        f"With `models/{figures['model']}` a CPU replica sustains {figures['images_per_second']:.0f} images/s on {figures['cores']} cores; a GPU is assumed to "
         f"sustain {options.gpu_images_per_second:,.0f} and needs {gpu_cores} cores that decode for it. Replicas are planned at "
         f"{TARGET:.0%} of that. Prices are assumptions: {options.core_hour:g} a core-hour, {options.gpu_hour:g} a GPU-hour.",
     ])

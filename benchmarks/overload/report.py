@@ -39,7 +39,8 @@ def preamble() -> str:
 
 Written by `benchmarks/overload/run.py` on {cores} cores ({platform.machine()}, {platform.system()} {platform.release()});
 client and server share the cores. The open loop has Poisson arrivals, and a latency counts from the time at which its
-request was due, sent or not.
+request was due, sent or not. Every request but those of the closed loops says in its query that its answer is of use within the
+time below (`timeout_ms`); without that the deadline is `--request-timeout`, 30 s, and what is refused here would wait.
 """
 
 

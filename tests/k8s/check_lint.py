@@ -13,9 +13,8 @@ DOCKER = K8S.parent / "docker"
 # The base images are arguments with tags; checkov does not look into arguments.
 DOCKERFILES = ["CKV_DOCKER_7"]
 MANIFESTS = [
-    # The namespace, and the image's registry, tag or digest, are named by whoever applies the folder.
+    # The namespace, and the image's registry or digest, are named by whoever applies the folder.
     "CKV_K8S_21",
-    "CKV_K8S_14",
     "CKV_K8S_43",
     # A tag that never moves, or a digest, needs no registry to be in reach when a pod starts again.
     "CKV_K8S_15",

@@ -1,7 +1,12 @@
 """Everything that the manifests name of the program exists in it."""
 
+import os
 import re
+import subprocess
+import sys
+import tempfile
 import unittest
+from pathlib import Path
 
 import yaml
 
@@ -17,6 +22,29 @@ class Named(unittest.TestCase):
             for each in containers(documents):
                 names = {entry["name"] for entry in each.get("env", [])}
                 self.assertLessEqual(names, program.variables())
+
+    def test_images_are_tagged_with_its_version(self) -> None:
+        """With `latest`, or no tag, Kubernetes would ask docker.io for an image that is only on the node."""
+        for documents in everything():
+            gpu = "nvidia.com/gpu" in container(documents)["resources"]["limits"]
+            for each in containers(documents):
+                self.assertEqual(each["image"], f"resnet-serve:{program.version()}{'-cuda' if gpu else ''}")
+                self.assertNotIn("imagePullPolicy", each)
+
+    def test_images_are_built_and_loaded_under_that_tag(self) -> None:
+        for readme in (K8S.parent / "README.md", K8S / "README.md"):
+            loaded, = re.findall(r"(?m)^kind load docker-image (\S+)", readme.read_text())
+            self.assertEqual(loaded, f"resnet-serve:{program.version()}")
+        with tempfile.TemporaryDirectory() as folder:
+            tools = Path(folder)
+            for name, text in (("docker", '#!/bin/sh\necho "$@"\n'), ("git", "#!/bin/sh\n")):
+                (tools / name).write_text(text)
+                (tools / name).chmod(0o755)
+            command = [sys.executable, K8S.parent / "scripts/build_image.py", "--engine=docker", "--flavor=gpu"]
+            done = subprocess.run(command, check=True, capture_output=True, text=True, env={"PATH": f"{folder}:{os.environ['PATH']}"})
+        tags = re.findall(r"--tag=(\S+)", done.stdout)
+        version = program.version()
+        self.assertCountEqual(tags, [f"resnet-serve:{tag}" for tag in ("latest", version, "cuda", f"{version}-cuda")])
 
     def test_probes_ask_paths_of_the_admin_listener(self) -> None:
         for documents in everything():
@@ -62,6 +90,29 @@ class Named(unittest.TestCase):
         self.assertEqual({port["targetPort"] for port in client["spec"]["ports"]}, {"http", "grpc"})
         self.assertEqual({port["appProtocol"] for port in client["spec"]["ports"]}, {"https"})
 
+    def test_api_keys_are_read_from_where_the_secret_is_mounted(self) -> None:
+        documents = build("overlays/cpu", ("api-keys",))
+        volume, = pod(documents)["volumes"]
+        self.assertEqual(volume["secret"]["secretName"], "resnet-serve-api-keys")
+        self.assertNotIn("optional", volume["secret"], "without keys nothing starts")
+        mount, = container(documents)["volumeMounts"]
+        self.assertEqual(mount["name"], volume["name"])
+        # As `kubectl create secret --from-file=keys` calls the entry.
+        self.assertEqual(environment(documents)["RESNET_SERVE_API_KEYS_FILE"], f"{mount['mountPath']}/keys")
+        self.assertIn("create secret generic resnet-serve-api-keys", (K8S / "README.md").read_text())
+
+    def test_what_is_renewed_is_mounted_as_a_folder(self) -> None:
+        """A file that is mounted by itself, by `subPath`, stays as it was when the pod began."""
+        for documents in deployments():
+            secrets = [volume for volume in pod(documents).get("volumes", []) if "secret" in volume]
+            names = {volume["name"] for volume in secrets}
+            for mount in container(documents).get("volumeMounts", []):
+                if mount["name"] in names:
+                    self.assertNotIn("subPath", mount)
+                    self.assertIs(mount["readOnly"], True)
+            # Read by the pod's group, which is that of the process, and by nobody else.
+            self.assertEqual({volume["secret"]["defaultMode"] for volume in secrets} - {0o440}, set())
+
     def test_rules_and_dashboard_are_those_of_the_folder_monitoring(self) -> None:
         documents = build("overlays/cpu", ("monitoring",))
         written = [yaml.safe_load((MONITORING / name).read_text())["groups"] for name in ("rules.yaml", "alerts.yaml")]
@@ -69,6 +120,14 @@ class Named(unittest.TestCase):
         dashboard = one(documents, "ConfigMap")
         self.assertEqual(dashboard["metadata"]["labels"]["grafana_dashboard"], "1")
         self.assertEqual(dashboard["data"]["resnet-serve.json"], (MONITORING / "dashboard.json").read_text())
+
+    def test_a_kustomization_may_say_where_the_runbook_is(self) -> None:
+        replacements, = re.findall(r"```yaml\n(replacements:.*?)```", (MONITORING / "README.md").read_text(), re.DOTALL)
+        rule = one(build("overlays/cpu", ("monitoring",), replacements), "PrometheusRule")
+        alerts = [each for group in rule["spec"]["groups"] for each in group["rules"] if "alert" in each]
+        self.assertGreater(len(alerts), 20)
+        for alert in alerts:
+            self.assertRegex(alert["annotations"]["runbook_url"], "^https://wiki.example/resnet-serve#resnetserve[a-z]+$")
 
     def test_kserves_pods_are_scraped_under_the_same_name(self) -> None:
         documents = build("kserve")
@@ -107,6 +166,12 @@ class Rollouts(unittest.TestCase):
             owner = kserve[0]["spec"]["predictor"] if kserve else pod(documents)
             self.assertGreaterEqual(owner["terminationGracePeriodSeconds"], drain + 5)
 
+    def test_what_is_accepted_before_a_drain_may_take_all_of_its_time(self) -> None:
+        for documents in everything():
+            given = environment(documents)
+            longest = seconds(given["RESNET_SERVE_REQUEST_TIMEOUT"])
+            self.assertLessEqual(longest, seconds(given["RESNET_SERVE_DRAIN_TIMEOUT"]))
+
     def test_a_pod_goes_on_serving_until_its_probe_has_noticed(self) -> None:
         for documents in everything():
             probe = container(documents)["readinessProbe"]
@@ -132,6 +197,13 @@ class Autoscaling(unittest.TestCase):
         self.assertEqual(hpa["maxReplicas"], keda["maxReplicaCount"])
         target = hpa["metrics"][0]["pods"]["target"]["averageValue"]
         self.assertEqual(float(target.removesuffix("m")) / 1000, float(keda["triggers"][0]["metadata"]["threshold"]))
+
+    def test_without_prometheus_no_replica_is_taken_away(self) -> None:
+        """Neither by an outage, nor by a scrape target that is lost and would read as no load."""
+        keda = one(build("overlays/cpu", ("autoscaling-keda",)), "ScaledObject")["spec"]
+        self.assertEqual(keda["fallback"]["behavior"], "currentReplicasIfHigher")
+        self.assertTrue(keda["minReplicaCount"] <= keda["fallback"]["replicas"] <= keda["maxReplicaCount"])
+        self.assertEqual(keda["triggers"][0]["metadata"]["ignoreNullValues"], "false")
 
     def test_queries_ask_for_the_job_that_is_scraped(self) -> None:
         keda = one(build("overlays/cpu", ("autoscaling-keda",)), "ScaledObject")["spec"]["triggers"][0]["metadata"]

@@ -16,15 +16,15 @@ TOGETHER = tuple(name for name in COMPONENTS if name not in ("autoscaling-keda",
 
 
 @cache
-def build(folder: str, components: tuple[str, ...] = ()) -> list[dict]:
-    """What `kubectl apply -k` would send for a folder with components."""
+def build(folder: str, components: tuple[str, ...] = (), more: str = "") -> list[dict]:
+    """What `kubectl apply -k` would send for a folder with components, and with more that a kustomization may say."""
     with tempfile.TemporaryDirectory(dir=K8S) as scratch:
         kustomization = {
             "apiVersion": "kustomize.config.k8s.io/v1beta1",
             "kind": "Kustomization",
             "resources": [f"../{folder}"],
             "components": [f"../components/{name}" for name in components],
-        }
+        } | (yaml.safe_load(more) or {})
         (Path(scratch) / "kustomization.yaml").write_text(yaml.safe_dump(kustomization))
         done = subprocess.run(["kubectl", "kustomize", scratch], capture_output=True, text=True)
     if done.returncode:

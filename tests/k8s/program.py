@@ -8,6 +8,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent.parent
 
 
+def version() -> str:
+    return tomllib.loads((ROOT / "Cargo.toml").read_text())["package"]["version"]
+
+
 def variables() -> set[str]:
     """The variables that a command line reads."""
     return set(re.findall(r'env = "(RESNET_SERVE_\w+)"', sources()))

@@ -7,6 +7,7 @@ import resource
 import shutil
 import signal
 import socket
+import ssl
 import struct
 import subprocess
 import time
@@ -70,6 +71,42 @@ def untrained_model(name: str) -> Path:
     return folder
 
 
+def ensemble(name: str, *members: str) -> Path:
+    """A model that averages two with random weights."""
+    folders = [untrained_model(member) for member in members]
+    folder = folders[0].parent / name
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "model.toml").write_text(
+        f'name = "{name}"\nversion = "1"\ntrained = false\n[ensemble]\nmembers = {json.dumps(list(members))}\n')
+    return folder
+
+
+def copy_of_a_model(name: str) -> Path:
+    """The small model in a folder that a test may spoil."""
+    folder = FOLDER / "models" / name
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(ROOT / SMALL_MODEL, folder)
+    return folder
+
+
+def certificate() -> list[str]:
+    """The flags for TLS, with a certificate that signs itself."""
+    certificate, key = FOLDER / "tls.crt", FOLDER / "tls.key"
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "30", *subject,
+                    "-keyout", key, "-out", certificate], check=True, stderr=subprocess.DEVNULL)
+    return [f"--tls-cert={certificate}", f"--tls-key={key}"]
+
+
+def api_key(name: str) -> tuple[str, str]:
+    """The flag for a file with a new key, and the key."""
+    made = subprocess.run([BINARY, "key", "new", name], check=True, capture_output=True, text=True)
+    file = FOLDER / "keys"
+    file.write_text(made.stdout)
+    return f"--api-keys-file={file}", made.stderr.split()[-1]
+
+
 def gpu_library() -> dict[str, str]:
     """The variable with which NVIDIA's library is one that tells of two GPUs."""
     folder = FOLDER / "nvml"
@@ -96,15 +133,24 @@ class Service:
             raise AssertionError(self.log.read_text())
         addresses = {line["listener"]: line["address"] for line in self.lines("listening")}
         self.public, self.admin = addresses["public"], addresses["admin"]
+        self.scheme = "https" if any(str(flag).startswith("--tls-cert") for flag in flags) else "http"
 
     def lines(self, message: str) -> list[dict]:
         lines = [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{") and line.endswith("}")]
         return [line for line in lines if line.get("message") == message]
 
     def classify(self, body: bytes, query: str = "", headers: dict[str, str] | None = None) -> int:
-        request = urllib.request.Request(f"http://{self.public}/classify{query}", body, headers or {"content-type": "image/png"})
+        return self.post(f"{self.public}/classify{query}", body, headers or {"content-type": "image/png"})
+
+    def reload(self) -> int:
+        return self.post(f"{self.admin}/models/reload", b"", {})
+
+    def post(self, place: str, body: bytes, headers: dict[str, str]) -> int:
+        request = urllib.request.Request(f"{self.scheme}://{place}", body, headers)
+        # The certificate signs itself.
+        context = ssl._create_unverified_context() if self.scheme == "https" else None
         try:
-            with urllib.request.urlopen(request, timeout=40) as response:
+            with urllib.request.urlopen(request, timeout=40, context=context) as response:
                 return response.status
         except urllib.error.HTTPError as error:
             return error.code
@@ -146,6 +192,7 @@ class Prometheus:
         scrape, = config["scrape_configs"]
         del scrape["static_configs"]
         self.targets = self.folder / "targets.json"
+        scrape["tls_config"] = {"insecure_skip_verify": True}
         scrape["file_sd_configs"] = [{"files": [str(self.targets)], "refresh_interval": "1s"}]
         (self.folder / "prometheus.yml").write_text(yaml.safe_dump(config))
         self.watch()
@@ -161,10 +208,11 @@ class Prometheus:
         except OSError:
             return False
 
-    def watch(self, *addresses: str) -> None:
+    def watch(self, *addresses: str, encrypted: tuple[str, ...] = ()) -> None:
         """From now on these are scraped, and no others."""
         new = self.targets.with_suffix(".new")
-        new.write_text(json.dumps([{"targets": list(addresses)}]))
+        tls = [{"targets": list(encrypted), "labels": {"__scheme__": "https"}}] if encrypted else []
+        new.write_text(json.dumps([{"targets": list(addresses)}, *tls]))
         new.rename(self.targets)
 
     def api(self, path: str, **parameters: str) -> dict:

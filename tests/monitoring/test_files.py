@@ -2,9 +2,12 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
+import tempfile
 import unittest
+from pathlib import Path
 
 import yaml
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
@@ -58,9 +61,38 @@ class Rules(unittest.TestCase):
         sections = re.split(r"(?m)^### ", (MONITORING / "README.md").read_text())[1:]
         steps = {section.split("\n")[0].lower(): len(re.findall(r"(?m)^\d\. ", section)) for section in sections}
         for alert in alerts():
-            file, anchor = alert["annotations"]["runbook"].split("#")
-            self.assertEqual(file, "monitoring/README.md")
+            _, anchor = alert["annotations"]["runbook_url"].split("#")
             self.assertEqual(steps.get(anchor), 3, alert["alert"])
+        self.assertEqual(len({alert["annotations"]["runbook_url"].split("#")[0] for alert in alerts()}), 1)
+
+    def test_every_section_of_the_runbook_is_an_alerts(self) -> None:
+        sections = set(re.findall(r"(?m)^### (.*)$", (MONITORING / "README.md").read_text()))
+        self.assertLessEqual(sections, {alert["alert"] for alert in alerts()})
+
+    def test_alerts_lead_to_where_the_operator_has_put_the_runbook(self) -> None:
+        names = ["rules.yaml", "alerts.yaml", *TESTS, "prometheusrule.yaml", "make_prometheusrule.py"]
+        with tempfile.TemporaryDirectory() as folder:
+            copies = [Path(shutil.copy(MONITORING / name, folder)) for name in names]
+            write = [sys.executable, copies[-1]]
+            subprocess.run([*write, "--runbook-base", "https://wiki.example/resnet-serve"], check=True)
+            subprocess.run([*write, "--check"], check=True)
+            for copy in copies[1:-1]:
+                addresses = re.findall(r"runbook_url: (\S+)#resnetserve", copy.read_text())
+                self.assertEqual(set(addresses), {"https://wiki.example/resnet-serve"}, copy.name)
+            for wrong in ("", "two words", "https://wiki.example/#top"):
+                done = subprocess.run([*write, "--runbook-base", wrong], capture_output=True, text=True)
+                self.assertEqual(done.returncode, 2, wrong)
+                self.assertIn("is no address", done.stderr)
+
+    def test_queries_of_the_runbook_can_be_asked(self) -> None:
+        queries = re.findall(r"```promql\n(.*?)```", (MONITORING / "README.md").read_text(), re.DOTALL)
+        self.assertTrue(queries)
+        for query in queries:
+            self.assertLessEqual({SUFFIX.sub("", name) for name in METRIC.findall(query)}, declared())
+            with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
+                yaml.safe_dump({"groups": [{"name": "asked", "rules": [{"record": "asked", "expr": query}]}]}, file)
+                file.flush()
+                promtool("check", "rules", file.name)
 
     def test_links_of_the_runbook_lead_somewhere(self) -> None:
         text = (MONITORING / "README.md").read_text()
@@ -78,6 +110,12 @@ class Names(unittest.TestCase):
                 found += 1
                 self.assertTrue({name, SUFFIX.sub("", name)} & declared(), f"{path.name}: {name}")
         self.assertGreater(found, 100)
+
+    def test_every_metric_of_the_program_is_shown_or_watched(self) -> None:
+        texts = [(MONITORING / name).read_text() for name in ("dashboard.json", "rules.yaml", "alerts.yaml")]
+        named = {SUFFIX.sub("", name) for text in texts for name in METRIC.findall(text)}
+        own = {name for name in declared() if name.startswith("resnet_serve_")}
+        self.assertEqual({SUFFIX.sub("", name) for name in own} - named, set())
 
     def test_what_is_recorded_is_what_is_used(self) -> None:
         recorded = {rule["record"] for group in load("rules.yaml")["groups"] for rule in group["rules"]}

@@ -7,7 +7,8 @@ import time
 import unittest
 
 import traffic
-from support import MONITORING, PATIENCE, Prometheus, Service, free_port, get, gpu_library, until, untrained_model
+from support import (MONITORING, PATIENCE, Prometheus, Service, api_key, certificate, copy_of_a_model, ensemble, free_port, get, gpu_library,
+                     until, untrained_model)
 
 # What there is nothing of where nothing is wrong, or where nobody asks for it, shows zero; no panel is empty.
 VARIABLES = {"$job": "resnet-serve", "$instance": ".+", "$__rate_interval": "10s"}
@@ -59,10 +60,13 @@ class Health(Live):
 class Panels(Live):
     def test_every_query_of_every_panel_returns_data(self) -> None:
         service = self.start("--queue-capacity=8", f"--otlp-endpoint={NOBODY}", variables=gpu_library())
-        self.prometheus.watch(service.admin)
+        flag, key = api_key("alice")
+        locked = self.start("--model", ensemble("pair", "one", "two"), *certificate(), flag)
+        self.prometheus.watch(service.admin, encrypted=(locked.admin,))
         statuses = traffic.mixed(service)
         self.assertLessEqual({200, 400, 422, 503}, statuses)
-        with traffic.Background(lambda: traffic.mixed(service)):
+        self.assertEqual(traffic.with_key(locked, key), 200)
+        with traffic.Background(lambda: (traffic.mixed(service), traffic.with_key(locked, key))):
             queries = [(panel["title"], target["expr"]) for panel in self.panels() for target in panel.get("targets", [])]
             self.assertGreater(len(queries), 50)
             for title, expression in queries:
@@ -139,6 +143,15 @@ class Faults(Live):
                 time.sleep(1)
         self.fires("ResnetServeRestarts")
 
+    def test_a_model_that_is_broken_when_it_is_loaded_anew(self) -> None:
+        folder = copy_of_a_model("broken")
+        service = self.start("--model", folder)
+        self.prometheus.watch(service.admin)
+        until("it is scraped", lambda: self.prometheus.query('resnet_serve_model_reloads_total{result="failed"} == 0'))
+        (folder / "model.onnx").write_bytes(b"no network")
+        self.assertEqual(service.reload(), 500)
+        self.fires("ResnetServeReloadFailed")
+
     def test_what_runs_is_not_what_was_meant(self) -> None:
         """A GPU that is passed over, random weights, two files under one name, a collector that is not there."""
         trained = self.start(f"--otlp-endpoint={NOBODY}", variables=gpu_library() | {"OTEL_BSP_SCHEDULE_DELAY": "100"})
@@ -146,7 +159,6 @@ class Faults(Live):
         self.prometheus.watch(trained.admin, random.admin)
         with traffic.Background(lambda: traffic.good(trained, 0.5)):
             self.fires("ResnetServeGpuUnused", "ResnetServeUntrained", "ResnetServeMixedModels", "ResnetServeSpansLost")
-        self.assertNotIn("ResnetServeWrongProvider", self.prometheus.firing())
 
 
 if __name__ == "__main__":

@@ -31,6 +31,11 @@ def mixed(service: Service) -> set[int]:
     return statuses | crowd(service, 100)
 
 
+def with_key(service: Service, key: str) -> int:
+    """A picture from somebody who has a key."""
+    return service.classify(PNG, headers={"content-type": "image/png", "x-api-key": key})
+
+
 def crowd(service: Service, requests: int) -> set[int]:
     """More at a time than a small queue takes."""
     with ThreadPoolExecutor(requests) as clients:
