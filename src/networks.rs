@@ -4,6 +4,7 @@
 //! the names and shapes of weights, random weights and figures all derive from it. [`inspect`] counts depth,
 //! parameters and multiply-adds from any ONNX file. This module uses nothing else of the crate.
 
+mod arithmetic;
 mod description;
 mod graph;
 pub mod inspect;
@@ -20,6 +21,7 @@ use std::path::{Path, PathBuf};
 use prost::Message;
 use thiserror::Error;
 
+pub use arithmetic::arithmetic;
 pub use graph::WeightError;
 pub(crate) use graph::{FEATURE_MAP, FEATURES};
 pub use last_layer::{LastLayer, LastLayerError};

@@ -28,6 +28,7 @@ use crate::resources::{memory_limit, resident_memory};
 use crate::serving::{App, AppState, Limits, Models};
 use crate::shutdown::{self, Signals};
 use crate::telemetry::metrics::{Listener, Metrics};
+use crate::telemetry::traces::Traces;
 use crate::telemetry::{Telemetry, gpu};
 use crate::tls::{Tls, TlsError};
 use crate::vitals::Vitals;
@@ -83,6 +84,17 @@ struct Loaded {
     places: Vec<Place>,
 }
 
+/// What runs while the service serves.
+struct Running {
+    /// For clients.
+    doors: [Listening; 2],
+    admin: Listening,
+    app: App,
+    crew: Crew,
+    reloader: task::JoinHandle<()>,
+    traces: Option<Traces>,
+}
+
 /// A listener that accepts until it is told to stop.
 struct Listening {
     task: tokio::task::JoinHandle<()>,
@@ -133,28 +145,34 @@ pub async fn run(config: Config, telemetry: Telemetry) -> Result<(), ServeError>
     ];
     let reloader = Reloader { app: Arc::clone(&app), vitals, crew: crew.clone(), loader, places };
     let reloader = task::spawn(reloader.run((orders, to_reload), config.watch));
+    let running = Running { doors, admin, app, crew, reloader, traces };
     readiness.advance(State::Ready);
     tracing::info!("ready");
 
     let signal = signals.next().await;
     readiness.advance(State::Draining);
-    reloader.abort();
     tracing::info!(signal, "draining");
-    let drained = async {
+    tokio::select! {
+        () = running.drain(&config, &resources.metrics) => (),
+        signal = signals.next() => tracing::warn!(signal, "stopped at once by a second signal"),
+    }
+    Ok(())
+}
+
+impl Running {
+    /// Finishes what was accepted, and what that has left to be told.
+    async fn drain(self, config: &Config, metrics: &Metrics) {
+        let Self { doors, admin, app, crew, reloader, traces } = self;
+        reloader.abort();
         tokio::time::sleep(config.drain_delay).await;
-        finish_in_time(finish(doors, &app, &crew), config.drain_timeout, &resources.metrics).await;
+        finish_in_time(finish(doors, &app, &crew), config.drain_timeout, metrics).await;
         // A client that holds its connection open does not hold the process.
         let _ = timeout(ADMIN_GRACE, admin.stop()).await;
         // The spans of the last answers are there now.
         if let Some(traces) = traces {
             let _ = task::spawn_blocking(move || traces.flush()).await;
         }
-    };
-    tokio::select! {
-        () = drained => (),
-        signal = signals.next() => tracing::warn!(signal, "stopped at once by a second signal"),
     }
-    Ok(())
 }
 
 impl Listening {
@@ -184,7 +202,7 @@ async fn finish_in_time(finish: impl Future<Output = ()>, limit: Duration, metri
 }
 
 /// The order matters: answers need workers, and a closed queue admits nothing.
-async fn finish<const DOORS: usize>(doors: [Listening; DOORS], app: &App, crew: &Crew) {
+async fn finish(doors: [Listening; 2], app: &App, crew: &Crew) {
     join_all(doors.map(Listening::stop)).await;
     app.models.close();
     crew.join().await;

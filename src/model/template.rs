@@ -50,12 +50,25 @@ impl Template {
     /// The text of the label file.
     #[must_use]
     pub fn labels(&self) -> String {
-        let classes = self.options.classes.unwrap_or(self.network.default_classes());
-        match classes {
-            1000 => IMAGENET.to_owned(),
-            10 if self.is_cifar() => CIFAR10.map(|name| format!("{name}\t{name}\n")).concat(),
-            _ => numbered(classes),
+        self.known_labels().unwrap_or_else(|| numbered(self.classes()))
+    }
+
+    /// Whether its classes have numbers in the place of names, because no data set's are as many.
+    #[must_use]
+    pub fn has_numbered_labels(&self) -> bool {
+        self.known_labels().is_none()
+    }
+
+    fn known_labels(&self) -> Option<String> {
+        match self.classes() {
+            1000 => Some(IMAGENET.to_owned()),
+            10 if self.is_cifar() => Some(CIFAR10.map(|name| format!("{name}\t{name}\n")).concat()),
+            _ => None,
         }
+    }
+
+    fn classes(&self) -> usize {
+        self.options.classes.unwrap_or(self.network.default_classes())
     }
 
     /// The usual margin around the crop: 256 for 224, and none for CIFAR's 32.
@@ -133,5 +146,6 @@ mod tests {
         let options = BuildOptions { classes: Some(3), ..BuildOptions::default() };
         let labels = Template::new("resnet18".parse().unwrap(), options, true).labels();
         assert!(labels.ends_with("class-2\tclass 2\n"));
+        assert!(!template("resnet18", InputType::Float32).has_numbered_labels());
     }
 }

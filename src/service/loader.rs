@@ -12,6 +12,7 @@ use crate::config::Config;
 use crate::inference::onnx::OnnxRuntime;
 use crate::loading::{self, LoadedModel, Read, StartError};
 use crate::model::{self, Model};
+use crate::networks;
 use crate::pipeline::Resources;
 use crate::serving::ServedModel;
 use crate::telemetry::metrics::Metrics;
@@ -102,6 +103,20 @@ fn share(cores: NonZeroUsize, models: usize) -> NonZeroUsize {
     NonZeroUsize::new(cores.get() / models.max(1)).unwrap_or(NonZeroUsize::MIN)
 }
 
+/// What a model computes in; of an ensemble, what each member does, where these differ.
+fn precision(model: &Model) -> String {
+    let of = |graph: &Path| networks::arithmetic(graph).ok().flatten();
+    let mut graphs: Vec<&Path> =
+        model.members.iter().map(|member| member.graph.as_path()).collect();
+    if graphs.is_empty() {
+        graphs.push(&model.graph);
+    }
+    let mut all: Vec<String> =
+        graphs.into_iter().map(|graph| of(graph).unwrap_or_else(|| "unknown".to_owned())).collect();
+    all.dedup();
+    all.join(", ")
+}
+
 impl Info {
     fn of(loaded: &LoadedModel) -> Self {
         let model = &loaded.pipeline.model;
@@ -113,7 +128,7 @@ impl Info {
                 model.manifest.version.clone(),
                 model.sha256().to_owned(),
                 used.clone(),
-                model.manifest.input.element_type.as_str().to_owned(),
+                precision(model),
                 loaded.onnxruntime.clone(),
             ],
             members: model.members.iter().map(|member| of_member(&name, member)).collect(),

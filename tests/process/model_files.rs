@@ -68,6 +68,7 @@ fn a_folder_that_was_replaced_can_be_served() {
     let model = SmallModel::build();
     let forced = build("cifar-resnet20", &model.argument(), &["--force", "--classes", "3"]);
     assert!(forced.status.success(), "{}", stderr(&forced));
+    assert!(stdout(&forced).contains("numbers for names"), "{}", stdout(&forced));
     let check = run(&["serve", "--check", "--model", &model.argument()]);
     assert!(check.status.success(), "{}", stderr(&check));
 }

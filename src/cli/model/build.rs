@@ -111,6 +111,8 @@ enum PrecisionName {
     Fp16,
 }
 
+const LABELS: &str = "labels.tsv";
+
 pub(in crate::cli) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let folder = &arguments.output;
     let graph = folder.join("model.onnx");
@@ -181,15 +183,16 @@ fn write(folder: &Path, graph: &Path, built: &BuiltNetwork) -> Result<(), Failur
 
 /// `model.toml` and the labels, unless somebody has written their own.
 fn write_text(arguments: &Arguments, template: &Template, sha256: &str) -> Result<(), Failure> {
-    for (name, text) in
-        [("model.toml", template.manifest(sha256)), ("labels.tsv", template.labels())]
-    {
+    for (name, text) in [("model.toml", template.manifest(sha256)), (LABELS, template.labels())] {
         let path = arguments.output.join(name);
         if path.exists() && !arguments.force {
             println!("Kept {}{}", path.display(), remark(&path, sha256));
         } else {
             fs::write(&path, text).map_err(Failure::config)?;
             println!("Wrote {}", path.display());
+            if name == LABELS && template.has_numbered_labels() {
+                println!("Its classes have numbers for names: put yours in their place.");
+            }
         }
     }
     Ok(())
