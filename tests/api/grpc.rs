@@ -19,6 +19,7 @@ mod calls;
 mod errors;
 mod keys;
 mod messages;
+mod requests;
 mod streams;
 
 const GREEN: [u8; 3] = [0, 200, 0];
