@@ -16,6 +16,7 @@ use tonic_prost::ProstCodec;
 use crate::support::{Service, png};
 
 mod calls;
+mod contents;
 mod errors;
 mod keys;
 mod messages;
