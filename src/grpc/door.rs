@@ -17,6 +17,7 @@ use tonic::service::Routes;
 
 use super::call::{Call, Method};
 use super::intake::Intake;
+use super::methods;
 use super::record::{Caller, Record};
 use super::status::{INTERNAL, no_room, status};
 use crate::api::inflate::Coding;
@@ -98,6 +99,9 @@ impl Door {
         B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
         let method = Method::of(request.uri().path());
+        if methods::known(request.uri().path()).is_none() {
+            return Err(methods::unimplemented(request.uri().path()));
+        }
         let gone = caller.gone.clone();
         let call = Call::new(&self.app, (method, request.headers()), (key, caller))?;
         let deadline = call.arrival.deadline;

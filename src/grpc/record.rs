@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status};
 use uuid::Uuid;
 
+use super::methods;
 use super::status::{http_status, status};
 use crate::keys::Name;
 use crate::serving::{RequestError, shown};
@@ -22,30 +23,6 @@ const TOO_MANY_REQUESTS: u16 = 429;
 
 /// Bytes of a name that a client gives.
 const LONGEST_ID: usize = 128;
-
-/// The methods that there are, as labels: a client cannot make others.
-const ROUTES: [&str; 12] = [
-    "/inference.GRPCInferenceService/ServerLive",
-    "/inference.GRPCInferenceService/ServerReady",
-    "/inference.GRPCInferenceService/ModelReady",
-    "/inference.GRPCInferenceService/ServerMetadata",
-    "/inference.GRPCInferenceService/ModelMetadata",
-    "/inference.GRPCInferenceService/ModelConfig",
-    "/inference.GRPCInferenceService/ModelInfer",
-    "/inference.GRPCInferenceService/ModelStreamInfer",
-    "/grpc.health.v1.Health/Check",
-    "/grpc.health.v1.Health/Watch",
-    "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
-    "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
-];
-
-/// Those of them whose call is a stream, which stays open for as long as its client likes.
-const STREAMS: [&str; 4] = [
-    "/inference.GRPCInferenceService/ModelStreamInfer",
-    "/grpc.health.v1.Health/Watch",
-    "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
-    "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
-];
 
 /// What is known of a call's client and of what it asks for. Clones are the same call's.
 #[derive(Clone)]
@@ -83,7 +60,7 @@ pub(super) struct Record {
 impl Record {
     /// Of a call that begins.
     pub(super) fn begin(path: &str, headers: &HeaderMap, metrics: Arc<Metrics>) -> Self {
-        let route = ROUTES.into_iter().find(|route| *route == path).unwrap_or("unmatched");
+        let route = methods::known(path).unwrap_or("unmatched");
         let given = headers.get(REQUEST_ID).and_then(|value| value.to_str().ok());
         let fit = |id: &&str| {
             (1..=LONGEST_ID).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic())
@@ -96,7 +73,7 @@ impl Record {
             key: None,
             gone: CancellationToken::new(),
         };
-        let subject = if STREAMS.contains(&route) { Subject::Stream } else { Subject::Call };
+        let subject = if methods::is_stream(route) { Subject::Stream } else { Subject::Call };
         Self::of(caller, subject, Instant::now())
     }
 

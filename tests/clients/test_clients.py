@@ -230,6 +230,15 @@ class Grpc(Door, unittest.TestCase):
             self.assertEqual(found[place][0].get_response().id, name)
             self.assert_expected(found[place][0])
 
+    def test_what_there_is_not_is_named(self) -> None:
+        self.statuses = self.statuses | {"missing": "StatusCode.UNIMPLEMENTED"}
+        for words, call in [
+            ("`GET /metrics` of the admin listener", self.triton.get_inference_statistics),
+            ("`GET /models` of the HTTP listener", self.triton.get_model_repository_index),
+            ("GRPCInferenceService/SystemSharedMemoryStatus", self.triton.get_system_shared_memory_status),
+        ]:
+            self.assert_refused("missing", words, call)
+
     def test_a_deadline_of_the_call_holds(self) -> None:
         with self.assertRaises(InferenceServerException) as refused:
             self.infer(self.image([PICTURE] * 200), client_timeout=0.001)
