@@ -21,6 +21,9 @@ const REQUEST_ID: &str = "x-request-id";
 /// What the log and the metrics say of a key that has asked too much, as over HTTP.
 const TOO_MANY_REQUESTS: u16 = 429;
 
+/// What they say where the service has done something wrong.
+const OUR_FAULT: u16 = 500;
+
 /// Bytes of a name that a client gives.
 const LONGEST_ID: usize = 128;
 
@@ -124,25 +127,31 @@ impl Record {
         if self.over_quota { TOO_MANY_REQUESTS } else { http_status(self.status.code()) }
     }
 
+    /// Writes the one line: what the service has done wrong is an error, as over HTTP.
     fn log(&self, took: Duration) {
         let Caller { request_id, route, key, .. } = &self.caller;
-        let code = self.status.code();
+        let (code, status) = (self.status.code(), self.http_status());
         let (what, message_id) = match &self.subject {
             Subject::Call => ("request", None),
             Subject::Stream => ("stream", None),
             Subject::Message(id) => ("request", Some(id.as_str()).filter(|id| !id.is_empty())),
         };
-        tracing::info!(
-            request_id = &**request_id,
-            message_id,
-            route,
-            status = self.http_status(),
-            grpc_status = ?code,
-            key = key.as_ref().map(Name::as_str),
-            milliseconds = telemetry::milliseconds(took),
-            error = (code != Code::Ok).then(|| self.status.message()),
-            "{what}"
-        );
+        macro_rules! line {
+            ($level:ident) => {
+                tracing::$level!(
+                    request_id = &**request_id,
+                    message_id,
+                    route,
+                    status,
+                    grpc_status = ?code,
+                    key = key.as_ref().map(Name::as_str),
+                    milliseconds = telemetry::milliseconds(took),
+                    error = (code != Code::Ok).then(|| self.status.message()),
+                    "{what}"
+                )
+            };
+        }
+        if status == OUR_FAULT { line!(error) } else { line!(info) }
     }
 }
 

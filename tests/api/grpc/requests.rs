@@ -1,22 +1,73 @@
-//! What is counted and timed as a request: a call, and each message of a stream.
+//! What is a request: a call, and each message of a stream; counted, timed, and a line in the log.
 
+use std::io::{self, Write};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use axum::body::Body;
 use futures_util::{StreamExt as _, stream};
 use resnet_serve::grpc::proto::{ModelInferRequest, ModelStreamInferResponse};
+use resnet_serve::inference::fake::POISON;
 use resnet_serve::readiness::State;
+use serde_json::Value;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tonic::{Request, Streaming};
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 use tonic_prost::ProstCodec;
 use tower::ServiceExt as _;
+use tracing::Dispatch;
+use tracing::callsite::rebuild_interest_cache;
+use tracing::subscriber::{DefaultGuard, set_default};
+use tracing_subscriber::Registry;
 
 use super::{GREEN, INFER, RED, client, infer, request, tensor};
 use crate::support::{Service, Settings, until};
 
 const STREAM: &str = "/inference.GRPCInferenceService/ModelStreamInfer";
 const WATCH: &str = "/grpc.health.v1.Health/Watch";
+
+/// Where there are two, a line that another test's thread has written first, without a log, is
+/// not taken for one that nobody wants.
+static ANOTHER_LOG: LazyLock<Dispatch> = LazyLock::new(|| Dispatch::new(Registry::default()));
+
+/// The lines of the log of this test's thread.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    fn start() -> (Self, DefaultGuard) {
+        LazyLock::force(&ANOTHER_LOG);
+        let log = Self::default();
+        let writer = log.clone();
+        let lines = tracing_subscriber::fmt().json().flatten_event(true);
+        let guard = set_default(lines.with_writer(move || writer.clone()).finish());
+        (log, guard)
+    }
+
+    /// The levels and statuses of requests, since the last look.
+    fn requests(&self) -> Vec<(String, u64)> {
+        let bytes = std::mem::take(&mut *self.0.lock().unwrap());
+        let text = String::from_utf8(bytes).unwrap();
+        let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let requests = lines.filter(|line| line["message"] == "request");
+        requests
+            .map(|line| {
+                let level = line["level"].as_str().unwrap().to_owned();
+                (level, line["status"].as_u64().unwrap())
+            })
+            .collect()
+    }
+}
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
 
 /// A stream whose client sends when it likes.
 struct Open {
@@ -119,6 +170,25 @@ async fn a_call_of_one_message_is_one_request() {
     infer(&service, tensor(&[GREEN])).await.unwrap();
     assert_eq!(counted(&service, INFER), due(&[("200", 1)]));
     assert_eq!(timed(&service, INFER).0, 1);
+}
+
+#[tokio::test]
+async fn what_the_service_has_done_wrong_is_an_error_in_the_log() {
+    let (log, _guard) = Log::start();
+    let service = Service::start();
+    infer(&service, tensor(&[GREEN])).await.unwrap();
+    infer(&service, tensor(&[POISON])).await.unwrap_err();
+    rebuild_interest_cache();
+    log.requests();
+    infer(&service, tensor(&[GREEN])).await.unwrap();
+    infer(&service, broken()).await.unwrap_err();
+    infer(&service, tensor(&[POISON])).await.unwrap_err();
+    let mut stream = Open::start(&service, &[]).await;
+    stream.send("", tensor(&[POISON]));
+    stream.answer().await;
+    stream.end().await;
+    let due = [("INFO", 200), ("INFO", 400), ("ERROR", 500), ("ERROR", 500)];
+    assert_eq!(log.requests(), due.map(|(level, status)| (level.to_owned(), status)));
 }
 
 #[tokio::test(start_paused = true)]
