@@ -16,6 +16,7 @@ mod door;
 mod health;
 mod intake;
 mod message;
+mod methods;
 pub mod proto;
 mod record;
 mod service;

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use tonic::{Extensions, Status};
 
 use super::message::Received;
+use super::record::Caller;
 use super::status::INTERNAL;
 use crate::keys::{Key, Place};
 use crate::protocol::Arrival;
@@ -49,6 +50,8 @@ pub(super) struct Call {
     waiting: Arc<Mutex<VecDeque<Received>>>,
     /// Whose it is, where keys are asked for.
     key: Option<Key>,
+    /// As what its messages are written down.
+    pub(super) caller: Caller,
 }
 
 impl Call {
@@ -60,11 +63,11 @@ impl Call {
     pub(super) fn new(
         app: &AppState,
         (method, headers): (Method, &HeaderMap),
-        key: Option<Key>,
+        (key, caller): (Option<Key>, Caller),
     ) -> Result<Self, Status> {
         let patience = timeout(headers)?.and_then(|timeout| Instant::now().checked_add(timeout));
         let arrival = arrival(app, patience);
-        Ok(Self { method, arrival, patience, waiting: Arc::default(), key })
+        Ok(Self { method, arrival, patience, waiting: Arc::default(), key, caller })
     }
 
     /// The call that a request belongs to.

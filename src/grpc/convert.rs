@@ -67,12 +67,64 @@ fn tensor(input: InferInputTensor, raw: Option<Bytes>) -> Result<InputTensor, Re
             let words = "`contents` and `raw_input_contents` exclude each other";
             return Err(invalid(format!("`{name}`: {words}")));
         }
-        (None, contents) => elements(contents.unwrap_or_default()),
+        (None, contents) => {
+            let contents = contents.unwrap_or_default();
+            expect_list(&name, &datatype, &contents)?;
+            elements(contents)
+        }
     };
     Ok(InputTensor { name, datatype, shape, data })
 }
 
-/// Of the typed lists only one is filled; those that no input of the service can have are left out.
+/// Refuses every list but the datatype's own. A datatype that the protocol does not have is refused
+/// by what expects another one.
+fn expect_list(
+    name: &str,
+    datatype: &str,
+    contents: &InferTensorContents,
+) -> Result<(), RequestError> {
+    let Some(due) = list_of(datatype) else { return Ok(()) };
+    match filled(contents).find(|list| *list != due) {
+        None => Ok(()),
+        Some(found) => {
+            let words = format!("has `{found}`, but elements of `{datatype}` stand in `{due}`");
+            Err(invalid(format!("input `{name}` {words}")))
+        }
+    }
+}
+
+/// Where elements of a datatype stand, by the protocol.
+fn list_of(datatype: &str) -> Option<&'static str> {
+    Some(match datatype {
+        "BOOL" => "bool_contents",
+        "INT8" | "INT16" | "INT32" => "int_contents",
+        "INT64" => "int64_contents",
+        "UINT8" | "UINT16" | "UINT32" => "uint_contents",
+        "UINT64" => "uint64_contents",
+        "FP16" | "BF16" => "raw_input_contents",
+        "FP32" => "fp32_contents",
+        "FP64" => "fp64_contents",
+        "BYTES" => "bytes_contents",
+        _ => return None,
+    })
+}
+
+/// The lists that have elements.
+fn filled(contents: &InferTensorContents) -> impl Iterator<Item = &'static str> {
+    let lists = [
+        ("bool_contents", contents.bool_contents.is_empty()),
+        ("int_contents", contents.int_contents.is_empty()),
+        ("int64_contents", contents.int64_contents.is_empty()),
+        ("uint_contents", contents.uint_contents.is_empty()),
+        ("uint64_contents", contents.uint64_contents.is_empty()),
+        ("fp32_contents", contents.fp32_contents.is_empty()),
+        ("fp64_contents", contents.fp64_contents.is_empty()),
+        ("bytes_contents", contents.bytes_contents.is_empty()),
+    ];
+    lists.into_iter().filter(|(_, is_empty)| !is_empty).map(|(list, _)| list)
+}
+
+/// The list that is filled; those that no input of the service can have are left out.
 fn elements(contents: InferTensorContents) -> TensorData {
     #[expect(clippy::cast_precision_loss, reason = "no byte is that large")]
     let number = |number: u32| number as f32;

@@ -17,7 +17,8 @@ use tonic::service::Routes;
 
 use super::call::{Call, Method};
 use super::intake::Intake;
-use super::record::Record;
+use super::methods;
+use super::record::{Caller, Record};
 use super::status::{INTERNAL, no_room, status};
 use crate::api::inflate::Coding;
 use crate::keys::{Key, Place};
@@ -56,9 +57,9 @@ impl Door {
         let metrics = self.app.metrics.clone();
         let mut record = Record::begin(request.uri().path(), request.headers(), metrics);
         let answer = match self.admit(&request, &mut record) {
-            Ok((key, _place)) => self.answer(request, (key, record.gone.clone())).await,
+            Ok((key, _place)) => self.answer(request, (key, record.caller.clone())).await,
             Err(error) => {
-                record.over_quota = matches!(error, RequestError::RateLimited(_));
+                record.answered(Err(&error));
                 Err(status(&error))
             }
         };
@@ -82,7 +83,7 @@ impl Door {
             return Ok((None, None));
         }
         let Some(key) = self.app.key(request.headers())? else { return Ok((None, None)) };
-        record.key = Some(key.name().clone());
+        record.caller.key = Some(key.name().clone());
         // Each message of a stream takes a place for itself.
         let place = if Method::of(path) == Method::StreamInfer { None } else { Some(key.take()?) };
         Ok((Some(key), place))
@@ -91,14 +92,18 @@ impl Door {
     async fn answer<B>(
         mut self,
         mut request: Request<B>,
-        (key, gone): (Option<Key>, CancellationToken),
+        (key, caller): (Option<Key>, Caller),
     ) -> Result<Response<Body>, Status>
     where
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
         let method = Method::of(request.uri().path());
-        let call = Call::new(&self.app, (method, request.headers()), key)?;
+        if methods::known(request.uri().path()).is_none() {
+            return Err(methods::unimplemented(request.uri().path()));
+        }
+        let gone = caller.gone.clone();
+        let call = Call::new(&self.app, (method, request.headers()), (key, caller))?;
         let deadline = call.arrival.deadline;
         answer_as_asked(request.headers_mut());
         request.extensions_mut().insert(call.clone());

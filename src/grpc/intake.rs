@@ -83,8 +83,7 @@ impl Intake {
     async fn receive(&self, sent: Sent) -> Result<Received, Status> {
         let app = self.app.clone();
         let arrival = self.call.message_arrival(&app);
-        let model =
-            app.models.get(None).ok_or_else(|| Status::unavailable("no model is served"))?;
+        let model = app.models.get(None).ok_or_else(|| Status::internal(INTERNAL))?;
         let core = model.pipeline.pool().lane().core().await;
         let receiving = core.run(move || sent.received(&app, arrival));
         receiving.await.unwrap_or_else(|_| Err(Status::internal(INTERNAL)))

@@ -1,15 +1,18 @@
-//! What every call leaves behind: a log line and its metrics.
+//! What every call and every message of a stream leaves behind: a log line and its metrics.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::Duration;
 
 use http::HeaderMap;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status};
 use uuid::Uuid;
 
-use super::status::http_status;
+use super::methods;
+use super::status::{http_status, status};
 use crate::keys::Name;
+use crate::serving::{RequestError, shown};
 use crate::telemetry::{self, metrics::Metrics};
 
 /// The header in which a client names its request.
@@ -18,96 +21,151 @@ const REQUEST_ID: &str = "x-request-id";
 /// What the log and the metrics say of a key that has asked too much, as over HTTP.
 const TOO_MANY_REQUESTS: u16 = 429;
 
+/// What they say where the service has done something wrong.
+const OUR_FAULT: u16 = 500;
+
 /// Bytes of a name that a client gives.
 const LONGEST_ID: usize = 128;
 
-/// The methods that there are, as labels: a client cannot make others.
-const ROUTES: [&str; 12] = [
-    "/inference.GRPCInferenceService/ServerLive",
-    "/inference.GRPCInferenceService/ServerReady",
-    "/inference.GRPCInferenceService/ModelReady",
-    "/inference.GRPCInferenceService/ServerMetadata",
-    "/inference.GRPCInferenceService/ModelMetadata",
-    "/inference.GRPCInferenceService/ModelConfig",
-    "/inference.GRPCInferenceService/ModelInfer",
-    "/inference.GRPCInferenceService/ModelStreamInfer",
-    "/grpc.health.v1.Health/Check",
-    "/grpc.health.v1.Health/Watch",
-    "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
-    "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
-];
-
-/// One call, written down when it ends, by an answer or by the client's going away.
-pub(super) struct Record {
+/// What is known of a call's client and of what it asks for. Clones are the same call's.
+#[derive(Clone)]
+pub(super) struct Caller {
     metrics: Arc<Metrics>,
     /// The call's name, also in the answer's headers.
-    pub(super) request_id: String,
+    request_id: Arc<str>,
     route: &'static str,
     /// Whose it is, once that is known.
     pub(super) key: Option<Name>,
-    /// Whether that key has asked too much: not the service's load, though gRPC has one status for both.
-    pub(super) over_quota: bool,
     /// Cancelled when the client breaks off its upload: then nothing is answered any more.
     pub(super) gone: CancellationToken,
+}
+
+/// What is written down.
+enum Subject {
+    /// A call that is a request.
+    Call,
+    /// A call of many messages. Its life is no request's duration, and it counts only where it fails.
+    Stream,
+    /// A request that is one message of a stream, with the name that its client gives it.
+    Message(String),
+}
+
+/// A request or a stream, written down when it ends, by an answer or by the client's going away.
+pub(super) struct Record {
+    pub(super) caller: Caller,
+    subject: Subject,
+    /// Whether its key has asked too much: not the service's load, though gRPC has one status for both.
+    over_quota: bool,
     started: Instant,
     status: Status,
 }
 
 impl Record {
+    /// Of a call that begins.
     pub(super) fn begin(path: &str, headers: &HeaderMap, metrics: Arc<Metrics>) -> Self {
-        let route = ROUTES.into_iter().find(|route| *route == path).unwrap_or("unmatched");
+        let route = methods::known(path).unwrap_or("unmatched");
         let given = headers.get(REQUEST_ID).and_then(|value| value.to_str().ok());
         let fit = |id: &&str| {
             (1..=LONGEST_ID).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic())
         };
         let made = || Uuid::new_v4().simple().to_string();
-        Self {
+        let caller = Caller {
             metrics,
-            request_id: given.filter(fit).map_or_else(made, str::to_owned),
+            request_id: given.filter(fit).map_or_else(made, str::to_owned).into(),
             route,
             key: None,
-            over_quota: false,
             gone: CancellationToken::new(),
-            started: Instant::now(),
-            status: Status::cancelled("the client went away"),
-        }
+        };
+        let subject = if methods::is_stream(route) { Subject::Stream } else { Subject::Call };
+        Self::of(caller, subject, Instant::now())
+    }
+
+    /// Of a message that came then, under the name that its client gives it.
+    pub(super) fn message(caller: Caller, id: &str, came: Instant) -> Self {
+        Self::of(caller, Subject::Message(shown(&id)), came)
+    }
+
+    fn of(caller: Caller, subject: Subject, started: Instant) -> Self {
+        let status = Status::cancelled("the client went away");
+        Self { caller, subject, over_quota: false, started, status }
     }
 
     /// Takes down how the call ends, where these headers or trailers say so.
     pub(super) fn note(&mut self, headers: &HeaderMap) -> bool {
         let status = Status::from_header_map(headers);
         let ends = status.is_some();
-        if !self.gone.is_cancelled() {
+        if !self.caller.gone.is_cancelled() {
             self.status = status.unwrap_or_else(|| self.status.clone());
         }
         ends
     }
 
+    /// Takes down what the request is answered.
+    pub(super) fn answered(&mut self, answer: Result<(), &RequestError>) {
+        if self.caller.gone.is_cancelled() {
+            return;
+        }
+        self.over_quota = matches!(answer, Err(RequestError::RateLimited(_)));
+        self.status = answer.map_or_else(status, |()| Status::ok(""));
+    }
+
     /// Puts the call's name into the answer.
     pub(super) fn name(&self, headers: &mut HeaderMap) {
-        if let Ok(id) = self.request_id.parse() {
+        if let Ok(id) = self.caller.request_id.parse() {
             headers.insert(REQUEST_ID, id);
         }
+    }
+
+    /// Whether it is one of the requests. A stream is unavailable only because its listener stops,
+    /// which has refused nobody.
+    fn counts(&self) -> bool {
+        let went_well = matches!(self.status.code(), Code::Ok | Code::Unavailable);
+        !(went_well && matches!(self.subject, Subject::Stream))
+    }
+
+    fn http_status(&self) -> u16 {
+        if self.over_quota { TOO_MANY_REQUESTS } else { http_status(self.status.code()) }
+    }
+
+    /// Writes the one line: what the service has done wrong is an error, as over HTTP.
+    fn log(&self, took: Duration) {
+        let Caller { request_id, route, key, .. } = &self.caller;
+        let (code, status) = (self.status.code(), self.http_status());
+        let (what, message_id) = match &self.subject {
+            Subject::Call => ("request", None),
+            Subject::Stream => ("stream", None),
+            Subject::Message(id) => ("request", Some(id.as_str()).filter(|id| !id.is_empty())),
+        };
+        macro_rules! line {
+            ($level:ident) => {
+                tracing::$level!(
+                    request_id = &**request_id,
+                    message_id,
+                    route,
+                    status,
+                    grpc_status = ?code,
+                    key = key.as_ref().map(Name::as_str),
+                    milliseconds = telemetry::milliseconds(took),
+                    error = (code != Code::Ok).then(|| self.status.message()),
+                    "{what}"
+                )
+            };
+        }
+        if status == OUR_FAULT { line!(error) } else { line!(info) }
     }
 }
 
 impl Drop for Record {
     fn drop(&mut self) {
         let took = self.started.elapsed();
-        let code = self.status.code();
-        let status = if self.over_quota { TOO_MANY_REQUESTS } else { http_status(code) };
-        let key = self.key.as_ref().map(Name::as_str);
-        self.metrics.count_request((self.route, status), key);
-        self.metrics.request_duration.with_label_values(&[self.route]).observe(took.as_secs_f64());
-        tracing::info!(
-            request_id = self.request_id,
-            route = self.route,
-            status,
-            grpc_status = ?code,
-            key,
-            milliseconds = telemetry::milliseconds(took),
-            error = (code != Code::Ok).then(|| self.status.message()),
-            "request"
-        );
+        let Caller { metrics, route, key, .. } = &self.caller;
+        if self.counts() {
+            let key = key.as_ref().map(Name::as_str);
+            metrics.count_request((route, self.http_status()), key);
+        }
+        if !matches!(self.subject, Subject::Stream) {
+            metrics.request_duration.with_label_values(&[route]).observe(took.as_secs_f64());
+        }
+        self.log(took);
     }
 }

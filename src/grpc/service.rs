@@ -55,8 +55,10 @@ impl GrpcInferenceService for Inference {
         request: Request<ModelReadyRequest>,
     ) -> Result<Response<ModelReadyResponse>, Status> {
         let ModelReadyRequest { name, version } = request.into_inner();
-        let model = self.app.version(&name, given(&version)).map_err(|error| status(&error))?;
-        Ok(Response::new(ModelReadyResponse { ready: self.app.serves(&model) }))
+        // As Triton: whoever waits for a model asks for it before it is there.
+        let model = self.app.version(&name, given(&version));
+        let ready = model.is_ok_and(|model| self.app.serves(&model));
+        Ok(Response::new(ModelReadyResponse { ready }))
     }
 
     async fn server_metadata(

@@ -28,7 +28,7 @@ pub const IMAGES: [f64; 9] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0
 metrics! {
     /// The metrics of one process.
     pub struct Instruments {
-        /// Requests answered, by route and HTTP status.
+        /// Requests answered, by route and HTTP status; each message of a gRPC stream is one.
         requests: IntCounterVec = "resnet_serve_requests_total" ["route", "status"],
         /// Requests answered to those who have an API key, by the key's name and HTTP status.
         key_requests: IntCounterVec = "resnet_serve_key_requests_total" ["key", "status"],

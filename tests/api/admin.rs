@@ -13,10 +13,11 @@ use resnet_serve::history::History;
 use resnet_serve::memory::MemoryBudget;
 use resnet_serve::readiness::{Readiness, State};
 use resnet_serve::reloading;
-use resnet_serve::telemetry::logs::{self, LogFormat};
 use resnet_serve::telemetry::metrics::Metrics;
 use resnet_serve::vitals::Vitals;
 use tower::ServiceExt as _;
+
+use crate::support::log_level;
 
 fn listener() -> (Router, Readiness) {
     let readiness = Readiness::starting();
@@ -25,7 +26,7 @@ fn listener() -> (Router, Readiness) {
         vitals: Vitals::new(readiness.clone(), pool, MemoryBudget::new(1 << 20)),
         metrics: Arc::new(Metrics::new()),
         history: History::default(),
-        log_level: logs::start(LogFormat::Text),
+        log_level: log_level(),
         reloads: reloading::pair().0,
     };
     (admin::router(state), readiness)

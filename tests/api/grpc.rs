@@ -16,9 +16,11 @@ use tonic_prost::ProstCodec;
 use crate::support::{Service, png};
 
 mod calls;
+mod contents;
 mod errors;
 mod keys;
 mod messages;
+mod requests;
 mod streams;
 
 const GREEN: [u8; 3] = [0, 200, 0];

@@ -2,7 +2,7 @@
 
 use std::io::Cursor;
 use std::num::NonZeroUsize;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::thread;
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ use resnet_serve::preprocess::Packing;
 use resnet_serve::readiness::Readiness;
 use resnet_serve::reloading;
 use resnet_serve::serving::{AppState, Limits, Models, ServedModel};
-use resnet_serve::telemetry::logs::{self, LogFormat};
+use resnet_serve::telemetry::logs::{self, LogFormat, LogLevel};
 use resnet_serve::telemetry::metrics::Metrics;
 use resnet_serve::vitals::Vitals;
 use serde_json::Value;
@@ -212,7 +212,7 @@ impl Service {
             vitals: self.vitals.clone(),
             metrics: Arc::clone(&self.metrics),
             history: self.history.clone(),
-            log_level: logs::start(LogFormat::Text),
+            log_level: log_level(),
             reloads: reloading::pair().0,
         };
         let request = Request::get(path).body(Body::empty()).unwrap();
@@ -273,6 +273,12 @@ impl Answer {
         }
         problem["detail"].as_str().unwrap().to_owned()
     }
+}
+
+/// The log that all tests of a process share: only the first that is started can be told its level.
+pub(crate) fn log_level() -> LogLevel {
+    static LEVEL: LazyLock<LogLevel> = LazyLock::new(|| logs::start(LogFormat::Text));
+    LEVEL.clone()
 }
 
 pub(crate) fn post(path: &str, kind: &str, body: impl Into<Body>) -> Request<Body> {

@@ -74,6 +74,8 @@ class Door:
         self.assertTrue(self.triton.is_server_ready())
         self.assertTrue(self.triton.is_model_ready(MODEL))
         self.assertTrue(self.triton.is_model_ready(MODEL, "1"))
+        self.assertFalse(self.triton.is_model_ready(MODEL, "2"))
+        self.assertFalse(self.triton.is_model_ready("other"))
 
     def test_pictures_get_the_answer_of_classify(self) -> None:
         self.assert_expected(self.infer(self.image([PICTURE])))
@@ -154,7 +156,6 @@ class Http(Door, unittest.TestCase):
         self.assertEqual(model["inputs"][0], {"name": "input", "datatype": "FP32", "shape": [-1, 3, SIDE, SIDE]})
         config = self.triton.get_model_config(MODEL, "1")
         self.assertEqual(config["input"][1]["data_type"], "TYPE_STRING")
-        self.assertFalse(self.triton.is_model_ready("other"))
 
     def test_json_and_binary_may_be_mixed_in_either_direction(self) -> None:
         given = httpclient.InferInput("input", [1, 3, SIDE, SIDE], "FP32")
@@ -201,7 +202,6 @@ class Grpc(Door, unittest.TestCase):
         self.assertEqual(config.instance_group[0].kind, model_config_pb2.ModelInstanceGroup.KIND_CPU)
         self.assertEqual(config.parameters["trained"].string_value, "true")
         self.assertEqual(config.backend, "onnxruntime")
-        self.assert_refused("unknown", "is served", lambda: self.triton.is_model_ready("other"))
 
     def test_compression_in_both_directions(self) -> None:
         for algorithm in ("gzip", "deflate"):
@@ -229,6 +229,15 @@ class Grpc(Door, unittest.TestCase):
         for place, name in ((0, "a"), (2, "c")):
             self.assertEqual(found[place][0].get_response().id, name)
             self.assert_expected(found[place][0])
+
+    def test_what_there_is_not_is_named(self) -> None:
+        self.statuses = self.statuses | {"missing": "StatusCode.UNIMPLEMENTED"}
+        for words, call in [
+            ("`GET /metrics` of the admin listener", self.triton.get_inference_statistics),
+            ("`GET /models` of the HTTP listener", self.triton.get_model_repository_index),
+            ("GRPCInferenceService/SystemSharedMemoryStatus", self.triton.get_system_shared_memory_status),
+        ]:
+            self.assert_refused("missing", words, call)
 
     def test_a_deadline_of_the_call_holds(self) -> None:
         with self.assertRaises(InferenceServerException) as refused:

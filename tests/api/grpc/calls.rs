@@ -47,6 +47,20 @@ async fn the_server_and_its_models_are_ready_between_start_and_drain() {
 }
 
 #[tokio::test]
+async fn a_model_or_version_that_there_is_not_is_not_ready() {
+    let service = Service::start();
+    service.readiness.advance(State::Ready);
+    let path = "/inference.GRPCInferenceService/ModelReady";
+    for (name, version, due) in
+        [("colors", "", true), ("colors", "7", true), ("colors", "8", false), ("shapes", "", false)]
+    {
+        let model = ModelReadyRequest { name: name.to_owned(), version: version.to_owned() };
+        let model: Response<ModelReadyResponse> = call(&service, path, model).await.unwrap();
+        assert_eq!(model.get_ref().ready, due, "{name} {version}");
+    }
+}
+
+#[tokio::test]
 async fn the_server_and_its_models_say_what_they_say_over_http() {
     let service = Service::start();
     let path = "/inference.GRPCInferenceService/ServerMetadata";

@@ -84,7 +84,7 @@ async fn what_does_not_fit_the_model_is_an_invalid_argument() {
 }
 
 #[tokio::test]
-async fn a_model_version_or_method_that_there_is_not_is_said_so() {
+async fn a_model_or_version_that_there_is_not_is_said_so() {
     let service = Service::start();
     let unknown = changed(tensor(&[GREEN]), |one| one.model_name = "shapes".into());
     let other = changed(tensor(&[GREEN]), |one| one.model_version = "8".into());
@@ -95,13 +95,45 @@ async fn a_model_version_or_method_that_there_is_not_is_said_so() {
     let metadata: Result<Response<ModelMetadataResponse>, _> =
         call(&service, path, ModelMetadataRequest::default()).await;
     assert!(metadata.unwrap_err().message().contains("there is `colors`"));
-    for path in ["/inference.GRPCInferenceService/ModelStatistics", "/other.Service/Method"] {
-        let answer: Result<Response<ServerLiveResponse>, _> =
-            call(&service, path, ServerLiveRequest {}).await;
-        assert_eq!(answer.unwrap_err().code(), Code::Unimplemented);
+}
+
+#[tokio::test]
+async fn a_method_that_there_is_not_is_named_with_what_there_is_in_its_place() {
+    let service = Service::start();
+    let triton = |method| format!("/inference.GRPCInferenceService/{method}");
+    for (path, words) in [
+        (triton("ModelStatistics"), "`GET /metrics` of the admin listener"),
+        (triton("RepositoryIndex"), "`GET /models` of the HTTP listener"),
+        (triton("RepositoryModelLoad"), "`POST /models/reload` to the admin listener"),
+        (triton("LogSettings"), "`PUT /log-level` to the admin listener"),
+        (triton("SystemSharedMemoryStatus"), "there is no method"),
+        (triton("modelinfer"), "there is no method"),
+        ("/other.Service/Method".to_owned(), "there is no method"),
+        ("/grpc.health.v1.Health/List".to_owned(), "there is no method"),
+        ("/".to_owned(), "there is no method"),
+    ] {
+        let request = axum::http::Request::post(&path).header("content-type", "application/grpc");
+        let answer = service.grpc.clone().oneshot(request.body(Body::empty()).unwrap()).await;
+        let answer = answer.unwrap();
+        let status = Status::from_header_map(answer.headers()).unwrap();
+        assert_eq!(status.code(), Code::Unimplemented, "{path}");
+        for words in [words, &format!("`{}`", &path[1..])] {
+            assert!(status.message().contains(words), "{words}: {status}");
+        }
     }
     let unmatched = r#"resnet_serve_requests_total{route="unmatched",status="501"}"#;
-    assert!((service.metric(unmatched) - 2.0).abs() < 0.1);
+    assert!((service.metric(unmatched) - 9.0).abs() < 0.1);
+}
+
+#[tokio::test]
+async fn the_name_of_a_method_that_there_is_not_may_be_anything() {
+    let service = Service::start();
+    let path = format!("/a/{}", "%F0%9F%92%A9".repeat(400));
+    let request = axum::http::Request::post(path).header("content-type", "application/grpc");
+    let answer = service.grpc.clone().oneshot(request.body(Body::empty()).unwrap()).await;
+    let status = Status::from_header_map(answer.unwrap().headers()).unwrap();
+    assert_eq!(status.code(), Code::Unimplemented);
+    assert!(status.message().len() < 400, "{status}");
 }
 
 #[tokio::test]

@@ -1,0 +1,58 @@
+//! The methods that there are, and what is said of others.
+
+use tonic::Status;
+
+use crate::serving::shown;
+
+/// As labels too: a client cannot make others.
+const METHODS: [&str; 12] = [
+    "/inference.GRPCInferenceService/ServerLive",
+    "/inference.GRPCInferenceService/ServerReady",
+    "/inference.GRPCInferenceService/ModelReady",
+    "/inference.GRPCInferenceService/ServerMetadata",
+    "/inference.GRPCInferenceService/ModelMetadata",
+    "/inference.GRPCInferenceService/ModelConfig",
+    "/inference.GRPCInferenceService/ModelInfer",
+    "/inference.GRPCInferenceService/ModelStreamInfer",
+    "/grpc.health.v1.Health/Check",
+    "/grpc.health.v1.Health/Watch",
+    "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+    "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+];
+
+/// Those of them whose call is a stream, which stays open for as long as its client likes.
+const STREAMS: [&str; 4] = [
+    "/inference.GRPCInferenceService/ModelStreamInfer",
+    "/grpc.health.v1.Health/Watch",
+    "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+    "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+];
+
+/// Where there is what some of Triton's methods are for.
+const ELSEWHERE: [(&str, &str); 4] = [
+    ("ModelStatistics", "what is counted and timed is at `GET /metrics` of the admin listener"),
+    ("RepositoryIndex", "the models are listed at `GET /models` of the HTTP listener"),
+    (
+        "RepositoryModelLoad",
+        "models are loaded anew by `POST /models/reload` to the admin listener",
+    ),
+    ("LogSettings", "the log's level is set by `PUT /log-level` to the admin listener"),
+];
+
+/// The method of that path, where there is one.
+pub(super) fn known(path: &str) -> Option<&'static str> {
+    METHODS.into_iter().find(|method| *method == path)
+}
+
+pub(super) fn is_stream(method: &str) -> bool {
+    STREAMS.contains(&method)
+}
+
+/// The answer to a method that there is not.
+pub(super) fn unimplemented(path: &str) -> Status {
+    let path = path.trim_start_matches('/');
+    let name = path.rsplit('/').next().unwrap_or_default();
+    let elsewhere = ELSEWHERE.iter().find(|(method, _)| *method == name);
+    let words = elsewhere.map_or_else(String::new, |(_, place)| format!("; {place}"));
+    Status::unimplemented(format!("there is no method `{}`{words}", shown(&path)))
+}
