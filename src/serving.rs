@@ -19,9 +19,11 @@ use crate::vitals::Vitals;
 
 mod error;
 mod models;
+mod request_id;
 
 pub use error::{RequestError, shown};
 pub use models::Models;
+pub use request_id::{REQUEST_ID, RequestId};
 
 /// What every handler sees. Clones are the same application.
 pub type App = Arc<AppState>;

@@ -21,14 +21,14 @@ use super::body::{Purpose, unless_refused};
 use super::document::bodies::{FormUpload, PIXEL, Picture};
 use super::document::problems::ClassifyProblems;
 use super::error::ApiError;
-use super::observe::{PartialFailure, RequestId};
+use super::observe::PartialFailure;
 use super::response::{ClassifiedImage, ClassifyResponse, ImageResult, ModelSummary};
 use super::trace;
 use super::upload::{self, JsonUpload, Upload};
 use crate::inference::Wanted;
 use crate::pipeline::{Classification, ClassifyError, Crops, Request, image_span};
 use crate::preprocess::ImageError;
-use crate::serving::{App, AppState, RequestError, ServedModel};
+use crate::serving::{App, AppState, RequestError, RequestId, ServedModel};
 use crate::telemetry::metrics::Stage;
 use crate::telemetry::stages::StageTimes;
 

@@ -5,19 +5,18 @@ use std::time::{Duration, Instant};
 
 use axum::Extension;
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use axum::http::{HeaderName, HeaderValue};
 use axum::middleware::Next;
 use axum::response::Response;
 use tracing::Instrument as _;
-use uuid::Uuid;
 
 use super::error::{self, ApiError};
 use super::keys::Caller;
 use super::trace::{self, RequestTrace};
+use crate::serving::{REQUEST_ID, RequestId};
 use crate::telemetry::metrics::{Metrics, Stage};
 use crate::telemetry::{self, stages::StageTimes};
 
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
 /// What the log and the metrics say of a request whose client went away before the answer.
@@ -41,10 +40,6 @@ pub(super) enum Door {
     /// Probes and scrapes, every few seconds: they are worth a line where they fail.
     Admin,
 }
-
-/// The name of one request.
-#[derive(Clone, Debug)]
-pub(super) struct RequestId(String);
 
 /// Images that failed in a request that was answered for others.
 #[derive(Clone, Debug)]
@@ -87,21 +82,6 @@ pub(super) async fn write_errors(
     error::keep_allow(&response, &mut rendered);
     rendered.extensions_mut().insert(error);
     rendered
-}
-
-impl RequestId {
-    /// The client's own id where it is fit for a log, else a new one.
-    fn of(headers: &HeaderMap) -> Self {
-        let given = headers.get(REQUEST_ID).and_then(|value| value.to_str().ok());
-        let fit = |id: &&str| {
-            (1..=128).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic())
-        };
-        Self(given.filter(fit).map_or_else(|| Uuid::new_v4().simple().to_string(), str::to_owned))
-    }
-
-    pub(super) fn as_str(&self) -> &str {
-        &self.0
-    }
 }
 
 /// One request's log line, metrics and span, written when it ends, by an answer or by the client's

@@ -7,16 +7,12 @@ use http::HeaderMap;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status};
-use uuid::Uuid;
 
 use super::methods;
 use super::status::{http_status, status};
 use crate::keys::Name;
-use crate::serving::{RequestError, shown};
+use crate::serving::{REQUEST_ID, RequestError, RequestId, shown};
 use crate::telemetry::{self, metrics::Metrics};
-
-/// The header in which a client names its request.
-const REQUEST_ID: &str = "x-request-id";
 
 /// What the log and the metrics say of a key that has asked too much, as over HTTP.
 const TOO_MANY_REQUESTS: u16 = 429;
@@ -24,15 +20,12 @@ const TOO_MANY_REQUESTS: u16 = 429;
 /// What they say where the service has done something wrong.
 const OUR_FAULT: u16 = 500;
 
-/// Bytes of a name that a client gives.
-const LONGEST_ID: usize = 128;
-
 /// What is known of a call's client and of what it asks for. Clones are the same call's.
 #[derive(Clone)]
 pub(super) struct Caller {
     metrics: Arc<Metrics>,
     /// The call's name, also in the answer's headers.
-    request_id: Arc<str>,
+    request_id: RequestId,
     route: &'static str,
     /// Whose it is, once that is known.
     pub(super) key: Option<Name>,
@@ -64,14 +57,9 @@ impl Record {
     /// Of a call that begins.
     pub(super) fn begin(path: &str, headers: &HeaderMap, metrics: Arc<Metrics>) -> Self {
         let route = methods::known(path).unwrap_or("unmatched");
-        let given = headers.get(REQUEST_ID).and_then(|value| value.to_str().ok());
-        let fit = |id: &&str| {
-            (1..=LONGEST_ID).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic())
-        };
-        let made = || Uuid::new_v4().simple().to_string();
         let caller = Caller {
             metrics,
-            request_id: given.filter(fit).map_or_else(made, str::to_owned).into(),
+            request_id: RequestId::of(headers),
             route,
             key: None,
             gone: CancellationToken::new(),
@@ -111,7 +99,7 @@ impl Record {
 
     /// Puts the call's name into the answer.
     pub(super) fn name(&self, headers: &mut HeaderMap) {
-        if let Ok(id) = self.caller.request_id.parse() {
+        if let Ok(id) = self.caller.request_id.as_str().parse() {
             headers.insert(REQUEST_ID, id);
         }
     }
@@ -139,7 +127,7 @@ impl Record {
         macro_rules! line {
             ($level:ident) => {
                 tracing::$level!(
-                    request_id = &**request_id,
+                    request_id = request_id.as_str(),
                     message_id,
                     route,
                     status,

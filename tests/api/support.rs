@@ -14,7 +14,7 @@ use http_body_util::BodyExt as _;
 use image::{ImageFormat, Rgb, RgbImage};
 use resnet_serve::api::{AdminState, admin, router};
 use resnet_serve::batching::worker::Worker;
-use resnet_serve::batching::{self, BatchSizes, Executor, Gathering, Queue};
+use resnet_serve::batching::{self, BatchSizes, Collector, Executor, Gathering, Queue};
 use resnet_serve::config::Origin;
 use resnet_serve::cpu_pool::CpuPool;
 use resnet_serve::grpc;
@@ -125,6 +125,22 @@ pub(crate) struct Answer {
     pub(crate) text: String,
 }
 
+fn start_worker(model: &Model, collector: Collector, engine: &FakeControl, metrics: &Arc<Metrics>) {
+    let (input, preprocess) = (&model.manifest.input, &model.manifest.preprocess);
+    let packing = Packing::new(input.layout, preprocess.color, preprocess.mean, preprocess.std);
+    let fake = Box::new(FakeEngine::new(CLASSES.len(), engine.clone()));
+    let executor = Executor::new(fake, packing, BatchTensor::zeros(input, 1));
+    let factory = Arc::new(FakeFactory::new(CLASSES.len(), engine.clone()));
+    let worker = Worker::new(collector, executor, factory, Arc::clone(metrics));
+    let clock = Handle::current();
+    // The subscriber of a test's thread is that of its worker's.
+    let subscriber = dispatcher::get_default(Clone::clone);
+    thread::spawn(move || {
+        let _entered = clock.enter();
+        dispatcher::with_default(&subscriber, || worker.run());
+    });
+}
+
 impl Service {
     pub(crate) fn start() -> Self {
         Self::with(Settings::default())
@@ -136,21 +152,7 @@ impl Service {
         let engine = FakeControl::default();
         let model = Arc::new(model(&settings));
         let (queue, collector) = batching::pair(gathering(&settings), Arc::clone(&metrics));
-        let input = &model.manifest.input;
-        let preprocess = &model.manifest.preprocess;
-        let packing = Packing::new(input.layout, preprocess.color, preprocess.mean, preprocess.std);
-        let fake = Box::new(FakeEngine::new(CLASSES.len(), engine.clone()));
-        let buffer = BatchTensor::zeros(input, 1);
-        let executor = Executor::new(fake, packing, buffer);
-        let factory = Arc::new(FakeFactory::new(CLASSES.len(), engine.clone()));
-        let worker = Worker::new(collector, executor, factory, Arc::clone(&metrics));
-        let clock = Handle::current();
-        // The subscriber of a test's thread is that of its worker's.
-        let subscriber = dispatcher::get_default(Clone::clone);
-        thread::spawn(move || {
-            let _entered = clock.enter();
-            dispatcher::with_default(&subscriber, || worker.run());
-        });
+        start_worker(&model, collector, &engine, &metrics);
         let memory = MemoryBudget::new(settings.memory);
         let pool = CpuPool::new(NonZeroUsize::MIN);
         let readiness = Readiness::starting();
