@@ -124,8 +124,8 @@ fn from_json(body: &[u8]) -> Result<Parts, ApiError> {
     let upload: JsonUpload = serde_json::from_slice(body)
         .map_err(|cause| invalid(format!("the body is not the JSON that is taken: {cause}")))?;
     let images = match (upload.image, upload.images) {
-        (Some(image), None) => vec![Ok(from_base64(&image).map_err(invalid)?)],
-        (None, Some(images)) => images.0.iter().map(|text| in_its_place(text)).collect(),
+        (Some(image), None) => vec![Ok(from_base64(image).map_err(invalid)?)],
+        (None, Some(images)) => images.0.into_iter().map(in_its_place).collect(),
         (Some(_), Some(_)) => {
             return Err(invalid("`image` and `images` exclude each other".to_owned()));
         }
@@ -135,23 +135,19 @@ fn from_json(body: &[u8]) -> Result<Parts, ApiError> {
 }
 
 /// Among several a text that is no base64 is a bad image as others are.
-fn in_its_place(text: &str) -> Result<Bytes, ImageError> {
+fn in_its_place(text: String) -> Result<Bytes, ImageError> {
     from_base64(text).map_err(|reason| ImageError::Undecodable { reason })
 }
 
 /// The bytes of a text as tools write it: also in lines, also as the URL that a browser makes of a
 /// file, `data:image/jpeg;base64,…`.
-fn from_base64(text: &str) -> Result<Bytes, String> {
+fn from_base64(mut text: String) -> Result<Bytes, String> {
+    text.retain(|letter| !letter.is_ascii_whitespace());
     let text = match text.split_once(";base64,") {
         Some((head, text)) if head.starts_with("data:") => text,
-        _ => text,
+        _ => &text,
     };
-    let decoded = if text.bytes().any(|byte| byte.is_ascii_whitespace()) {
-        let together: String = text.split_ascii_whitespace().collect();
-        BASE64_STANDARD.decode(together)
-    } else {
-        BASE64_STANDARD.decode(text)
-    };
+    let decoded = BASE64_STANDARD.decode(text);
     decoded.map(Bytes::from).map_err(|cause| format!("the image is not base64: {cause}"))
 }
 

@@ -117,9 +117,9 @@ class Faults(Live):
             self.fires("ResnetServeBudgetSpent")
 
     def test_descriptors_that_run_out(self) -> None:
-        service = self.start(descriptors=64)
+        service = self.start(descriptors=24)
         self.prometheus.watch(service.admin)
-        clients = [traffic.half_a_body(service, 100, 10) for _ in range(45)]
+        clients = [traffic.half_a_body(service, 100, 10) for _ in range(8)]
         self.fires("ResnetServeDescriptorsHigh")
         for client in clients:
             client.close()
