@@ -48,11 +48,10 @@ fn of_graph(graph: &GraphProto) -> Option<String> {
 
 /// The type of a constant, also where it is cast or was quantised.
 fn type_of(graph: &GraphProto, value: &str) -> Option<DataType> {
-    if let Some(stored) = graph.initializer.iter().find(|tensor| tensor.name == value) {
+    if let Some(stored) = graph.stored(value) {
         return Some(stored.data_type());
     }
-    let makes = |node: &&NodeProto| node.output.iter().any(|output| output == value);
-    let node = graph.node.iter().find(makes)?;
+    let node = graph.producer(value)?;
     match node.op_type.as_str() {
         "Cast" => DataType::try_from(i32::try_from(node.int_or("to", 0)).ok()?).ok(),
         "Constant" => node.attribute("value")?.t.as_ref().map(TensorProto::data_type),

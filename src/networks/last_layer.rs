@@ -112,7 +112,7 @@ impl LastLayer {
 
 /// The layer that makes the scores; what it adds may be a node of its own.
 fn layer<'a>(graph: &'a GraphProto, scores: &str) -> Option<&'a NodeProto> {
-    let node = producer(graph, scores)?;
+    let node = graph.producer(scores)?;
     match node.op_type.as_str() {
         "Gemm" | "MatMul" => Some(node),
         "Add" => {
@@ -143,7 +143,7 @@ fn floats(tensor: &TensorProto) -> Option<Vec<f32>> {
 
 /// Whether a value is the map's mean over its rows and columns.
 fn is_mean_of(graph: &GraphProto, value: &str, map: &str) -> bool {
-    let Some(node) = producer(graph, value) else { return false };
+    let Some(node) = graph.producer(value) else { return false };
     let Some(input) = node.input_at(0) else { return false };
     match node.op_type.as_str() {
         "GlobalAveragePool" => is_map(graph, input, map),
@@ -157,7 +157,7 @@ fn is_mean_of(graph: &GraphProto, value: &str, map: &str) -> bool {
 fn is_map(graph: &GraphProto, value: &str, map: &str) -> bool {
     let is_cast = |node: &&NodeProto| node.op_type == "Cast";
     value == map
-        || producer(graph, map).filter(is_cast).and_then(|node| node.input_at(0)) == Some(value)
+        || graph.producer(map).filter(is_cast).and_then(|node| node.input_at(0)) == Some(value)
 }
 
 /// Over what a node reduces: an attribute, since operator set 18 an input.
@@ -176,15 +176,10 @@ fn spans_a_picture(axes: Vec<i64>) -> bool {
 
 /// The constant of that name, also where it is stored in another precision.
 fn constant<'a>(graph: &'a GraphProto, name: &str) -> Option<&'a TensorProto> {
-    let stored = graph.initializer.iter().find(|tensor| tensor.name == name);
-    stored.or_else(|| {
-        let node = producer(graph, name).filter(|node| node.op_type == "Cast")?;
+    graph.stored(name).or_else(|| {
+        let node = graph.producer(name).filter(|node| node.op_type == "Cast")?;
         constant(graph, node.input_at(0)?)
     })
-}
-
-fn producer<'a>(graph: &'a GraphProto, value: &str) -> Option<&'a NodeProto> {
-    graph.node.iter().rfind(|node| node.output.iter().any(|output| output == value))
 }
 
 #[cfg(test)]

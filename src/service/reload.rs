@@ -99,7 +99,7 @@ impl Reloader {
     async fn reload_changed(&mut self) {
         for index in 0..self.places.len() {
             let place = &mut self.places[index];
-            let look = Look::aside(&place.folder).await;
+            let look = Look::aside(&place.folder, Look::at).await;
             if place.watched.has_changed(look) {
                 tracing::info!(folder = %place.folder.display(), "a model's folder has changed");
                 let _ = self.reload_place(index).await;
@@ -130,7 +130,7 @@ impl Reloader {
     /// with the last request that has it.
     async fn replace(&mut self, index: usize) -> Result<Reloaded, String> {
         let place = &mut self.places[index];
-        place.watched = Watched::new(Look::aside_before_loading(&place.folder).await);
+        place.watched = Watched::new(Look::aside(&place.folder, Look::before_loading).await);
         let ready = self.loader.load(&place.folder).await.map_err(|cause| cause.to_string())?;
         let Ready { model, info, workers } = ready;
         let (new_name, version) = (model.name().to_owned(), model.version().to_owned());

@@ -35,15 +35,9 @@ impl Watched {
 
 impl Look {
     /// Looks from a thread that may wait: files may be slow.
-    pub(super) async fn aside(path: &Path) -> Self {
+    pub(super) async fn aside(path: &Path, look: fn(&Path) -> Self) -> Self {
         let path = path.to_owned();
-        task::spawn_blocking(move || Self::at(&path)).await.unwrap_or_default()
-    }
-
-    /// The same before a model is loaded.
-    pub(super) async fn aside_before_loading(path: &Path) -> Self {
-        let path = path.to_owned();
-        task::spawn_blocking(move || Self::before_loading(&path)).await.unwrap_or_default()
+        task::spawn_blocking(move || look(&path)).await.unwrap_or_default()
     }
 
     /// What changes from then on has changed; a graph that loading would build is no change.

@@ -1,6 +1,18 @@
 //! Short ways to ask nodes and constants for what they hold.
 
-use super::{AttributeProto, DataType, NodeProto, TensorProto};
+use super::{AttributeProto, DataType, GraphProto, NodeProto, TensorProto};
+
+impl GraphProto {
+    /// The constant of that name that is stored in the file.
+    pub(crate) fn stored(&self, name: &str) -> Option<&TensorProto> {
+        self.initializer.iter().find(|tensor| tensor.name == name)
+    }
+
+    /// The node that a value comes from.
+    pub(crate) fn producer(&self, value: &str) -> Option<&NodeProto> {
+        self.node.iter().rfind(|node| node.output.iter().any(|output| output == value))
+    }
+}
 
 impl NodeProto {
     /// The attribute called `name`, where it is set.
