@@ -2,6 +2,8 @@
 
 use thiserror::Error;
 
+use crate::model::manifest::Input;
+
 mod ensemble;
 pub mod fake;
 pub mod onnx;
@@ -11,7 +13,9 @@ mod tensor;
 
 /// The names that `model build` gives to what a graph shows beside its scores.
 pub(crate) use crate::networks::{FEATURE_MAP, FEATURES};
-pub use tensor::{BatchTensor, Elements, Features, ImageFeatures, ImageOutputs, Logits, Outputs};
+pub use tensor::{
+    BatchTensor, Elements, Features, ImageFeatures, ImageOutputs, Logits, Memory, Outputs,
+};
 
 /// A network on one device, owned by one thread.
 pub trait Engine: Send {
@@ -22,6 +26,11 @@ pub trait Engine: Send {
     ///
     /// When the device refuses the batch. Whether the engine still works, a run of something known tells.
     fn run(&mut self, batch: &BatchTensor, wanted: Wanted) -> Result<Outputs, InferenceError>;
+
+    /// A batch of zeros with room for `images` images, where the device reads it fastest.
+    fn batch(&self, input: &Input, images: usize) -> BatchTensor {
+        BatchTensor::zeros(input, images)
+    }
 
     /// Images that the graph takes at once, where it takes no other number.
     fn fixed_batch(&self) -> Option<usize> {

@@ -15,7 +15,7 @@ use crate::config::InferenceConfig;
 use crate::inference::onnx::{LoadError, OnnxEngine, OnnxRuntime, SessionFactory};
 use crate::inference::provider::{Provider, ProviderChoice};
 use crate::inference::runtime::RuntimeError;
-use crate::inference::{BatchTensor, Engine, EngineFactory, InferenceError, TensorNames};
+use crate::inference::{Engine, EngineFactory, InferenceError, TensorNames};
 use crate::model::{self, Manifest, Model, ModelError};
 use crate::pipeline::{Pipeline, Resources};
 use crate::preprocess::Packing;
@@ -221,12 +221,13 @@ fn all_sessions(
     iter::once(Ok(first)).chain(further).collect()
 }
 
-/// An engine with what its batches are packed by and into.
-fn executor(engine: OnnxEngine, manifest: &Manifest) -> Executor {
+/// An engine with what its batches of at most so many images are packed by and into.
+fn executor(engine: OnnxEngine, manifest: &Manifest, images: usize) -> Executor {
     let preprocess = &manifest.preprocess;
     let packing =
         Packing::new(manifest.input.layout, preprocess.color, preprocess.mean, preprocess.std);
-    Executor::new(Box::new(engine), packing, BatchTensor::zeros(&manifest.input, 1))
+    let batch = engine.batch(&manifest.input, images);
+    Executor::new(Box::new(engine), packing, batch)
 }
 
 /// Starts a thread for each engine and waits until all are warm, or one says that it will not be.
@@ -243,7 +244,7 @@ fn start_workers(
     for (index, engine) in engines.into_iter().enumerate() {
         let mut worker = Worker::new(
             collector.for_worker(index),
-            executor(engine, &model.manifest),
+            executor(engine, &model.manifest, collector.sizes().limit().get()),
             Arc::clone(&factory),
             Arc::clone(metrics),
         );

@@ -151,7 +151,8 @@ mod tests {
         let control = FakeControl::default();
         let engine = Box::new(FakeEngine::new(3, control.clone()));
         let packing = Packing::new(Layout::Nhwc, ColorOrder::Rgb, [0.0; 3], [1.0; 3]);
-        let buffer = BatchTensor { shape: [1, 1, 1, 3], elements: Elements::Uint8(vec![0; 3]) };
+        let buffer =
+            BatchTensor { shape: [1, 1, 1, 3], elements: Elements::Uint8(vec![0; 3].into()) };
         let observed = RefCell::new(Vec::new());
         Executor::new(engine, packing, buffer)
             .warm_up(sizes, 8, |size, _| observed.borrow_mut().push(size))

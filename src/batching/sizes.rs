@@ -18,14 +18,12 @@ pub enum BatchSizes {
 }
 
 impl BatchSizes {
-    /// Sizes that grow by at most a half, so that padding never costs more than a third of a batch.
+    /// Sizes that double: few, because each has a session of its own on the device, and small
+    /// batches take it hardly less time than those of twice the size.
     #[must_use]
     pub fn padded(limit: NonZeroUsize) -> Self {
-        let sizes = (0..usize::BITS).flat_map(|power| {
-            let size = 1_usize << power;
-            [Some(size), (size >= 2).then(|| size + size / 2)]
-        });
-        let below = sizes.flatten().take_while(|size| *size < limit.get());
+        let powers = (0..usize::BITS).map(|power| 1_usize << power);
+        let below = powers.take_while(|size| *size < limit.get());
         Self::Some(below.filter_map(NonZeroUsize::new).chain([limit]).collect())
     }
 
@@ -89,16 +87,16 @@ mod tests {
     }
 
     #[test]
-    fn padded_sizes_grow_by_at_most_a_half_and_end_at_the_limit() {
-        assert_eq!(padded(32).to_warm(), [1, 2, 3, 4, 6, 8, 12, 16, 24, 32]);
-        assert_eq!(padded(20).to_warm(), [1, 2, 3, 4, 6, 8, 12, 16, 20]);
+    fn padded_sizes_double_and_end_at_the_limit() {
+        assert_eq!(padded(32).to_warm(), [1, 2, 4, 8, 16, 32]);
+        assert_eq!(padded(20).to_warm(), [1, 2, 4, 8, 16, 20]);
         assert_eq!(padded(1).to_warm(), [1]);
     }
 
     #[test]
     fn a_batch_is_padded_to_the_next_size() {
         let slots = |images| padded(32).slots(images);
-        assert_eq!([slots(1), slots(5), slots(13), slots(32)], [1, 6, 16, 32]);
+        assert_eq!([slots(1), slots(5), slots(13), slots(32)], [1, 8, 16, 32]);
     }
 
     #[test]
@@ -111,8 +109,8 @@ mod tests {
     #[test]
     fn one_image_too_many_is_left_for_the_next_batch_where_padding_would_cost_more() {
         let proportional = |slots: usize| Duration::from_millis(slots as u64);
-        assert_eq!(padded(32).best(17, proportional), 16, "8 of 24 slots would be empty");
-        assert_eq!(padded(32).best(24, proportional), 24);
+        assert_eq!(padded(32).best(17, proportional), 16, "15 of 32 slots would be empty");
+        assert_eq!(padded(32).best(32, proportional), 32);
         let flat = |slots: usize| Duration::from_micros(10_000 + slots as u64);
         assert_eq!(padded(32).best(17, flat), 17, "a larger batch costs next to nothing");
     }

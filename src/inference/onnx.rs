@@ -1,4 +1,4 @@
-//! Networks in ONNX Runtime: one session an engine.
+//! Networks in ONNX Runtime.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,12 +15,16 @@ use super::{
     Wanted, ensemble,
 };
 use crate::model::digest::sha256_of_file;
+use crate::model::manifest::Input;
 use crate::model::{Model, ModelError};
 
 mod network;
+mod pinned;
+mod sessions;
 mod signature;
 
 use network::Network;
+use sessions::Sessions;
 use signature::Signature;
 
 /// ONNX Runtime, loaded into this process.
@@ -72,7 +76,7 @@ pub enum LoadError {
     },
 }
 
-/// A session of a model's network, or one of each of an ensemble's.
+/// The sessions of a model's network, or of each of an ensemble's.
 pub struct OnnxEngine {
     networks: Vec<Network>,
 }
@@ -136,22 +140,29 @@ impl SessionFactory {
 
     fn network(&self, member: &Member) -> Result<Network, LoadError> {
         let graph = &member.model.graph;
-        let session = self.session(member)?;
+        let session = self.session(member, None)?;
         let signature = Signature::check(&session, &member.model)
             .map_err(|mistakes| LoadError::Signature { graph: graph.clone(), mistakes })?;
+        let sessions = match self.provider {
+            Provider::Cpu => Sessions::One(session),
+            Provider::Cuda | Provider::TensorRt => {
+                let (factory, member) = (self.clone(), member.clone());
+                let create = move |images| factory.session(&member, Some(images));
+                Sessions::per_size(session, Box::new(create))
+            }
+        };
         let classes = member.model.labels.len();
         let activation = member.model.manifest.output.activation;
-        Ok(Network { session, signature, classes, activation })
+        let logits_alone = network::alone(&signature.output)
+            .map_err(|cause| self.refused(graph, cause.to_string()))?;
+        Ok(Network { sessions, signature, classes, activation, logits_alone })
     }
 
-    fn session(&self, member: &Member) -> Result<Session, LoadError> {
+    /// A session for batches of `images` images; of none, where that is not known yet.
+    fn session(&self, member: &Member, images: Option<usize>) -> Result<Session, LoadError> {
         let graph = &member.model.graph;
-        let refused = |cause: ort::Error| LoadError::Session {
-            graph: graph.clone(),
-            provider: self.provider,
-            cause: with_remedy(cause.to_string()),
-        };
-        let mut builder = self.builder(member).map_err(refused)?;
+        let refused = |cause: ort::Error| self.refused(graph, with_remedy(cause.to_string()));
+        let mut builder = self.builder(member, images).map_err(refused)?;
         // For a GPU graphs are compiled, run and cached meanwhile, which takes far longer than a hash.
         if self.provider != Provider::Cpu {
             member.model.verify()?;
@@ -159,9 +170,23 @@ impl SessionFactory {
         builder.commit_from_file(graph).map_err(refused)
     }
 
-    fn builder(&self, member: &Member) -> Result<SessionBuilder, ort::Error> {
+    fn refused(&self, graph: &Path, cause: String) -> LoadError {
+        LoadError::Session { graph: graph.to_owned(), provider: self.provider, cause }
+    }
+
+    /// TensorRT's cache. It names what it compiled after the graph alone, so each size has a folder.
+    fn cache(&self, images: Option<usize>) -> Option<PathBuf> {
+        let folder = self.tensorrt_cache.as_ref()?;
+        Some(images.map_or_else(|| folder.clone(), |images| folder.join(format!("batch-{images}"))))
+    }
+
+    fn builder(
+        &self,
+        member: &Member,
+        images: Option<usize>,
+    ) -> Result<SessionBuilder, ort::Error> {
         let builder = Session::builder(&self.runtime.environment)?;
-        let builder = self.provider.apply(builder, self.tensorrt_cache.as_deref())?;
+        let builder = self.provider.apply(builder, self.cache(images).as_deref())?;
         Ok(builder
             .with_optimization_level(GraphOptimizationLevel::All)?
             .with_intra_threads(self.intra_threads)?
@@ -228,6 +253,22 @@ impl Engine for OnnxEngine {
         let of_each = self.networks.iter_mut().map(run).collect::<Result<Vec<_>, _>>()?;
         let nothing = || InferenceError::Failed("the ensemble has no members".to_owned());
         ensemble::mean(&of_each).map(Outputs::from).ok_or_else(nothing)
+    }
+
+    /// On a GPU in memory that it reads by itself, if there is such memory.
+    fn batch(&self, input: &Input, images: usize) -> BatchTensor {
+        let batch = BatchTensor::zeros(input, images);
+        let Some(session) = self.networks.first().and_then(|network| network.sessions.on_gpu())
+        else {
+            return batch;
+        };
+        match pinned::like(&batch.elements, session) {
+            Ok(elements) => BatchTensor { elements, ..batch },
+            Err(cause) => {
+                tracing::warn!(%cause, "no page-locked memory: batches reach the GPU more slowly");
+                batch
+            }
+        }
     }
 
     /// The least of an ensemble, so that each of its networks takes a batch.

@@ -1,11 +1,14 @@
 //! Plain tensors, so that nobody but the engine knows the runtime's own.
 
+use std::fmt;
+use std::ops::{Deref, DerefMut};
+
 use half::f16;
 
 use crate::model::manifest::{ElementType, Input, Layout};
 
 /// A batch in the shape and element type that the graph takes.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct BatchTensor {
     /// `[n, 3, h, w]` or `[n, h, w, 3]`
     pub shape: [usize; 4],
@@ -14,14 +17,27 @@ pub struct BatchTensor {
 }
 
 /// The elements of a tensor.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub enum Elements {
     /// Normalised, single precision.
-    Float32(Vec<f32>),
+    Float32(Memory<f32>),
     /// Normalised, half precision.
-    Float16(Vec<f16>),
+    Float16(Memory<f16>),
     /// As they were decoded.
-    Uint8(Vec<u8>),
+    Uint8(Memory<u8>),
+}
+
+/// A list of elements, in the kind of memory that suits the device.
+pub enum Memory<T> {
+    /// As any other.
+    Ordinary(Vec<T>),
+    /// In memory of the engine's, of which a part is used.
+    Device {
+        /// All of it.
+        room: Box<dyn DerefMut<Target = [T]> + Send + Sync>,
+        /// So many elements are the list.
+        length: usize,
+    },
 }
 
 impl BatchTensor {
@@ -35,9 +51,9 @@ impl BatchTensor {
         };
         let length = shape.iter().product();
         let elements = match input.element_type {
-            ElementType::Float32 => Elements::Float32(vec![0.0; length]),
-            ElementType::Float16 => Elements::Float16(vec![f16::ZERO; length]),
-            ElementType::Uint8 => Elements::Uint8(vec![0; length]),
+            ElementType::Float32 => Elements::Float32(vec![0.0; length].into()),
+            ElementType::Float16 => Elements::Float16(vec![f16::ZERO; length].into()),
+            ElementType::Uint8 => Elements::Uint8(vec![0; length].into()),
         };
         Self { shape, elements }
     }
@@ -53,9 +69,9 @@ impl BatchTensor {
         self.shape[0] = images;
         let length = self.shape.iter().product();
         match &mut self.elements {
-            Elements::Float32(values) => values.resize(length, 0.0),
-            Elements::Float16(values) => values.resize(length, f16::ZERO),
-            Elements::Uint8(values) => values.resize(length, 0),
+            Elements::Float32(values) => values.resize(length),
+            Elements::Float16(values) => values.resize(length),
+            Elements::Uint8(values) => values.resize(length),
         }
     }
 
@@ -63,6 +79,55 @@ impl BatchTensor {
     #[must_use]
     pub fn image_length(&self) -> usize {
         self.shape[1..].iter().product()
+    }
+}
+
+impl<T: Copy + Default> Memory<T> {
+    /// Makes the list longer, by zeros or by what it had before, or shorter. What the engine's
+    /// memory does not hold goes on in ordinary memory.
+    fn resize(&mut self, wanted: usize) {
+        match self {
+            Self::Ordinary(values) => values.resize(wanted, T::default()),
+            Self::Device { room, length } if wanted <= room.len() => *length = wanted,
+            Self::Device { .. } => {
+                let mut values = self.to_vec();
+                values.resize(wanted, T::default());
+                *self = Self::Ordinary(values);
+            }
+        }
+    }
+}
+
+impl<T> From<Vec<T>> for Memory<T> {
+    fn from(values: Vec<T>) -> Self {
+        Self::Ordinary(values)
+    }
+}
+
+impl<T> Deref for Memory<T> {
+    type Target = [T];
+
+    fn deref(&self) -> &[T] {
+        match self {
+            Self::Ordinary(values) => values,
+            Self::Device { room, length } => &room[..*length],
+        }
+    }
+}
+
+impl<T> DerefMut for Memory<T> {
+    fn deref_mut(&mut self) -> &mut [T] {
+        match self {
+            Self::Ordinary(values) => values,
+            Self::Device { room, length } => &mut room[..*length],
+        }
+    }
+}
+
+impl<T> fmt::Debug for Memory<T> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = if matches!(self, Self::Ordinary(_)) { "ordinary" } else { "the device's" };
+        write!(formatter, "{} elements in {kind} memory", self.len())
     }
 }
 
@@ -150,6 +215,19 @@ impl Features {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_list_in_the_engines_memory_stays_there_until_it_is_too_long() {
+        let mut memory = Memory::Device { room: Box::new(vec![1, 2, 3, 4]), length: 2 };
+        assert_eq!(*memory, [1, 2]);
+        memory.resize(4);
+        memory[3] = 5;
+        assert_eq!(*memory, [1, 2, 3, 5]);
+        assert!(matches!(memory, Memory::Device { .. }));
+        memory.resize(5);
+        assert_eq!(*memory, [1, 2, 3, 5, 0]);
+        assert!(matches!(memory, Memory::Ordinary(_)));
+    }
 
     #[test]
     fn each_image_has_its_part_of_the_features_and_nothing_of_what_is_not_shown() {

@@ -49,7 +49,7 @@ pub fn measure(
     let picture = KnownPicture::new(transform).map_err(|cause| failed(&model, cause))?;
     let (_, engine, _) = first_session(runtime, &model, config)?;
     let slots = engine.fixed_batch().unwrap_or(1);
-    let logits = executor(engine, &model.manifest).run_one(slots, &picture.pixels);
+    let logits = executor(engine, &model.manifest, slots).run_one(slots, &picture.pixels);
     let logits = logits.map_err(|cause| does_not_run(&model, cause))?;
     if logits.iter().all(|score| score.is_finite()) {
         Ok(SelfTest::new(picture, logits))

@@ -8,14 +8,12 @@ use half::f16;
 
 use super::figures::Sample;
 use crate::inference::{BatchTensor, Elements, Engine, InferenceError, Wanted};
-use crate::model::manifest::Input;
 
 /// How wide the noise of a normalised picture is.
 const DEVIATIONS: f32 = 2.0;
 
-/// A batch of noise: of zeros a device may make less work. Always the same one.
-pub(super) fn noise(input: &Input, images: usize) -> BatchTensor {
-    let mut batch = BatchTensor::zeros(input, images);
+/// The batch, filled with noise: of zeros a device may make less work. Always the same noise.
+pub(super) fn noise(mut batch: BatchTensor) -> BatchTensor {
     let mut random = fastrand::Rng::with_seed(0);
     let mut number = || (random.f32() * 2.0 - 1.0) * DEVIATIONS;
     match &mut batch.elements {
@@ -88,12 +86,14 @@ mod tests {
 
     use super::*;
     use crate::inference::fake::{FakeControl, FakeEngine};
-    use crate::model::manifest::{ElementType, Layout};
+    use crate::model::manifest::{ElementType, Input, Layout};
 
     /// Of 2×2 pixels.
-    fn input(element_type: ElementType) -> Input {
+    fn batch(element_type: ElementType, images: usize) -> BatchTensor {
         let two = NonZeroU32::new(2).unwrap();
-        Input { name: None, layout: Layout::Nhwc, element_type, height: two, width: two }
+        let layout = Layout::Nhwc;
+        let input = Input { name: None, layout, element_type, height: two, width: two };
+        BatchTensor::zeros(&input, images)
     }
 
     #[test]
@@ -101,7 +101,7 @@ mod tests {
         let control = FakeControl::default();
         let mut engines = [1, 2].map(|_| FakeEngine::new(3, control.clone()));
         let sample =
-            run(&mut engines, &noise(&input(ElementType::Float32), 4), Duration::ZERO).unwrap();
+            run(&mut engines, &noise(batch(ElementType::Float32, 4)), Duration::ZERO).unwrap();
         assert_eq!(control.batches(), [4, 4]);
         assert_eq!(sample.latencies.len(), 2);
         assert!(sample.images_per_second > 0.0);
@@ -112,7 +112,7 @@ mod tests {
         let control = FakeControl::default();
         let mut engines = [FakeEngine::new(3, control.clone())];
         let duration = Duration::from_millis(20);
-        let sample = run(&mut engines, &noise(&input(ElementType::Uint8), 1), duration).unwrap();
+        let sample = run(&mut engines, &noise(batch(ElementType::Uint8, 1)), duration).unwrap();
         assert_eq!(sample.latencies.len(), control.batches().len());
         assert!(sample.latencies.iter().sum::<Duration>() >= duration);
     }
@@ -122,7 +122,7 @@ mod tests {
         let control = FakeControl::default();
         control.limit_room(2);
         let mut engines = [FakeEngine::new(3, control)];
-        let batch = noise(&input(ElementType::Float32), 3);
+        let batch = noise(batch(ElementType::Float32, 3));
         let error = run(&mut engines, &batch, Duration::ZERO).unwrap_err();
         assert!(matches!(error, InferenceError::OutOfMemory(_)), "{error}");
     }
@@ -135,7 +135,7 @@ mod tests {
                 .filter(|two| two[0].partial_cmp(&two[1]) != Some(Ordering::Equal))
                 .count()
         }
-        let differing = |kind| match noise(&input(kind), 2).elements {
+        let differing = |kind| match noise(batch(kind, 2)).elements {
             Elements::Float32(values) => differing(&values),
             Elements::Float16(values) => differing(&values),
             Elements::Uint8(values) => differing(&values),

@@ -12,8 +12,8 @@ use super::plan::Group;
 use super::work::{Task, Work};
 use crate::cli::{Failure, progress};
 use crate::config::InferenceConfig;
-use crate::inference::InferenceError;
 use crate::inference::onnx::{OnnxEngine, OnnxRuntime};
+use crate::inference::{Engine, InferenceError};
 use crate::loading::{self, Layout, StartError};
 use crate::model::Model;
 
@@ -83,7 +83,9 @@ impl Measurement<'_> {
         if work.too_large {
             return Ok(());
         }
-        let batch = closed_loop::noise(&self.model.manifest.input, work.setting.max_batch.get());
+        let Some(engine) = engines.first() else { return Ok(()) };
+        let images = work.setting.max_batch.get();
+        let batch = closed_loop::noise(engine.batch(&self.model.manifest.input, images));
         // The first run of a shape pays for its set-up.
         let warm = closed_loop::run(engines, &batch, Duration::ZERO);
         match warm.and_then(|_| closed_loop::run(engines, &batch, self.duration)) {

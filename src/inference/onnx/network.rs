@@ -1,8 +1,11 @@
-//! One session and what it is asked for.
+//! One network and what it is asked for.
 
-use ort::session::{Session, SessionInputValue, SessionOutputs};
+use ort::session::{
+    HasSelectedOutputs, OutputSelector, RunOptions, SessionInputValue, SessionOutputs,
+};
 use ort::value::{DynValue, TensorRef};
 
+use super::sessions::Sessions;
 use super::signature::Signature;
 use crate::inference::{
     BatchTensor, Elements, FeatureShapes, Features, InferenceError, Logits, Outputs, Wanted,
@@ -10,13 +13,20 @@ use crate::inference::{
 use crate::model::manifest::Activation;
 use crate::networks::{FEATURE_MAP, FEATURES};
 
-/// A session, with the names that it is called by.
+/// Its sessions, with the names that they are called by.
 pub(super) struct Network {
-    pub(super) session: Session,
+    pub(super) sessions: Sessions,
     pub(super) signature: Signature,
     pub(super) classes: usize,
     /// What makes probabilities of its scores.
     pub(super) activation: Activation,
+    /// Of one output, so that no device copies maps that nobody asked for.
+    pub(super) logits_alone: RunOptions<HasSelectedOutputs>,
+}
+
+/// To run a graph for the output of that name.
+pub(super) fn alone(output: &str) -> Result<RunOptions<HasSelectedOutputs>, ort::Error> {
+    Ok(RunOptions::new()?.with_outputs(OutputSelector::no_default().with(output)))
 }
 
 impl Network {
@@ -27,12 +37,19 @@ impl Network {
     ) -> Result<Outputs, InferenceError> {
         let value = borrow(batch).map_err(|cause| failed(&cause))?;
         let inputs = vec![(self.signature.input.as_str(), value)];
-        let mut outputs = self.session.run(inputs).map_err(|cause| failed(&cause))?;
+        let session = self.sessions.of_size(batch.images());
+        let session = session.map_err(|cause| told(cause.to_string()))?;
+        let shapes = self.signature.features;
+        let wanted = wanted == Wanted::Features && shapes.values() > 0;
+        let outputs = if wanted {
+            session.run(inputs)
+        } else {
+            session.run_with_options(inputs, &self.logits_alone)
+        };
+        let mut outputs = outputs.map_err(|cause| failed(&cause))?;
         let output = outputs.remove(&self.signature.output).ok_or_else(|| {
             InferenceError::Failed(format!("no output `{}`", self.signature.output))
         })?;
-        let shapes = self.signature.features;
-        let wanted = wanted == Wanted::Features && shapes.values() > 0;
         let features = wanted.then(|| extract_features(&outputs, (shapes, batch.images())));
         drop(outputs);
         let logits = self.extract(&output, batch.images())?;
@@ -83,7 +100,10 @@ fn extract_features(
 /// What the runtime says, told apart by its words: it has no code of its own for a device whose
 /// memory is spent.
 fn failed(cause: &ort::Error) -> InferenceError {
-    let text = cause.to_string();
+    told(cause.to_string())
+}
+
+fn told(text: String) -> InferenceError {
     let words = text.to_ascii_lowercase();
     let spent = ["out of memory", "failed to allocate memory", "cudaerrormemoryallocation"];
     if spent.iter().any(|phrase| words.contains(phrase)) {
@@ -96,14 +116,8 @@ fn failed(cause: &ort::Error) -> InferenceError {
 /// The batch as the runtime's tensor, without a copy.
 fn borrow(batch: &BatchTensor) -> Result<SessionInputValue<'_>, ort::Error> {
     Ok(match &batch.elements {
-        Elements::Float32(values) => {
-            TensorRef::from_array_view((batch.shape, values.as_slice()))?.into()
-        }
-        Elements::Float16(values) => {
-            TensorRef::from_array_view((batch.shape, values.as_slice()))?.into()
-        }
-        Elements::Uint8(values) => {
-            TensorRef::from_array_view((batch.shape, values.as_slice()))?.into()
-        }
+        Elements::Float32(values) => TensorRef::from_array_view((batch.shape, &**values))?.into(),
+        Elements::Float16(values) => TensorRef::from_array_view((batch.shape, &**values))?.into(),
+        Elements::Uint8(values) => TensorRef::from_array_view((batch.shape, &**values))?.into(),
     })
 }

@@ -1,0 +1,163 @@
+"""The tables of benchmarks/GPU.md for the machine that this runs on.
+
+    make build && make runtime FLAVOR=gpu
+    python3 benchmarks/gpu.py --photos DIR
+
+The bare loop needs Python's `onnxruntime-gpu` 1.31.1 and is left out without it.
+"""
+
+import argparse
+import json
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from contextlib import contextmanager
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PROGRAM = ROOT / "target/release/resnet-serve"
+LOAD = ROOT / "target/release/examples/load"
+# In half precision from bytes, and as it is built by default.
+MODELS = {"half": ["--precision", "fp16", "--input-type", "uint8"], "single": []}
+# As the program tells CUDA.
+SETTINGS = {"prefer_nhwc": "1", "fuse_conv_bias": "1"}
+BARE_LOOP = """
+import sys, time, json, numpy, onnxruntime
+model, provider, settings, sizes, seconds = json.loads(sys.argv[1])
+options = [("CUDAExecutionProvider", settings)] if provider == "cuda" else ["CPUExecutionProvider"]
+for size in sizes:
+    session = onnxruntime.InferenceSession(model, providers=options)
+    kind = session.get_inputs()[0]
+    element = numpy.uint8 if kind.type == "tensor(uint8)" else numpy.float32
+    batch = numpy.random.default_rng(0).integers(0, 256, [size, *kind.shape[1:]]).astype(element)
+    run = lambda: session.run([session.get_outputs()[0].name], {kind.name: batch})
+    run()
+    runs, started = 0, time.monotonic()
+    while (passed := time.monotonic() - started) < seconds:
+        run()
+        runs += 1
+    print(json.dumps([size, runs * size / passed]), flush=True)
+"""
+
+
+def main() -> None:
+    options = parse()
+    subprocess.run(["cargo", "build", "--release", "--quiet", "--bins", "--example", "load"], cwd=ROOT, check=True)
+    with tempfile.TemporaryDirectory() as folder:
+        models = {name: build(name, flags, Path(folder)) for name, flags in MODELS.items()}
+        for name, model in models.items():
+            network_alone(name, model, options)
+        answers(models, options)
+        from_jpeg(models["half"], options)
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--photos", type=Path, required=True, help="a folder of pictures")
+    parser.add_argument("--provider", default="cuda", choices=["cuda", "tensorrt", "cpu"], help="default: %(default)s")
+    parser.add_argument("--batch-sizes", type=numbers, default=[1, 8, 32, 128], metavar="N,…", help="default: 1,8,32,128")
+    parser.add_argument("--clients", type=numbers, default=[1, 64, 256], metavar="N,…", help="default: 1,64,256")
+    parser.add_argument("--seconds", type=float, default=2.0, help="of each measurement (default: %(default)s)")
+    return parser.parse_args()
+
+
+def numbers(text: str) -> list[int]:
+    return [int(number) for number in text.split(",")]
+
+
+def build(name: str, flags: list[str], folder: Path) -> Path:
+    subprocess.run([PROGRAM, "model", "build", "resnet50", *flags, "-o", folder / name], check=True, capture_output=True)
+    return folder / name
+
+
+def network_alone(name: str, model: Path, options: argparse.Namespace) -> None:
+    sizes = ",".join(map(str, options.batch_sizes))
+    print(f"\n{name} precision, the network alone", flush=True)
+    subprocess.run([PROGRAM, "bench", "--provider", options.provider, "--model", model, "--batch-sizes", sizes,
+                    "--duration", f"{options.seconds / 2}s", "--rounds", "2"], cwd=ROOT, check=True)
+    if options.provider == "tensorrt":
+        return
+    arguments = json.dumps([str(model / "model.onnx"), options.provider, SETTINGS, options.batch_sizes, options.seconds])
+    bare = subprocess.run([sys.executable, "-c", BARE_LOOP, arguments], capture_output=True, text=True)
+    if bare.returncode != 0:
+        print(f"no bare loop of ONNX Runtime: {bare.stderr.strip().splitlines()[-1]}")
+    for line in bare.stdout.splitlines():
+        size, rate = json.loads(line)
+        print(f"bare loop of ONNX Runtime, batches of {size}: {rate:,.0f} images/s")
+
+
+def answers(models: dict[str, Path], options: argparse.Namespace) -> None:
+    """Each precision on the device beside single precision on the CPU."""
+    expected = classify(models["single"], "cpu", options.photos)
+    print()
+    for name, model in models.items():
+        found = classify(model, options.provider, options.photos)
+        pairs = list(zip(found, expected, strict=True))
+        same = sum(one["class"] == other["class"] for one, other in pairs)
+        apart = max(abs(one["probability"] / other["probability"] - 1) for one, other in pairs)
+        print(f"{name} precision: {same} of {len(pairs)} pictures have the CPU's first class, probabilities {apart:.2%} apart at most")
+
+
+def classify(model: Path, provider: str, photos: Path) -> list[dict]:
+    """The first prediction of each picture."""
+    command = [PROGRAM, "classify", "--model", model, "--provider", provider, "--json", *sorted(photos.iterdir())]
+    answered = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    decoder, results, place = json.JSONDecoder(), [], 0
+    while place < len(answered):
+        document, place = decoder.raw_decode(answered, place)
+        results += document["results"]
+        place += len(answered[place:]) - len(answered[place:].lstrip())
+    return [result["predictions"][0] for result in results]
+
+
+def from_jpeg(model: Path, options: argparse.Namespace) -> None:
+    for sessions in (1, 2):
+        with service(model, sessions, options.provider) as address:
+            for clients in options.clients:
+                command = [LOAD, f"{address}/classify", "--photos", options.photos, "--clients", str(clients),
+                           "--duration", str(max(1, round(2 * options.seconds)))]
+                found = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+                times = found["answers_ms"]
+                print(f"JPEG to labels, {sessions} session(s), {clients} clients: {found['goodput_per_second']:,.0f} images/s, "
+                      f"p50 {times['p50']:.1f} ms, p99 {times['p99']:.1f} ms, refused {found['other_statuses']}", flush=True)
+
+
+@contextmanager
+def service(model: Path, sessions: int, provider: str):
+    addresses = [f"127.0.0.1:{port}" for port in free_ports(3)]
+    command = [PROGRAM, "serve", "--provider", provider, "--model", model, "--sessions", str(sessions),
+               "--listen", addresses[0], "--admin-listen", addresses[1], "--grpc-listen", addresses[2]]
+    with tempfile.TemporaryFile() as log, subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log) as process:
+        try:
+            started = time.monotonic()
+            while not ready(addresses[1]):
+                if process.poll() is not None:
+                    log.seek(0)
+                    sys.exit(f"error: the service ended:\n{log.read().decode()[-2000:]}")
+                time.sleep(0.05)
+            print(f"\nready after {time.monotonic() - started:.1f} s", flush=True)
+            yield f"http://{addresses[0]}"
+        finally:
+            process.terminate()
+
+
+def ready(address: str) -> bool:
+    try:
+        return urllib.request.urlopen(f"http://{address}/ready", timeout=1).status == 200
+    except OSError:
+        return False
+
+
+def free_ports(count: int) -> list[int]:
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [taken.getsockname()[1] for taken in sockets]
+    for taken in sockets:
+        taken.close()
+    return ports
+
+
+if __name__ == "__main__":
+    main()
