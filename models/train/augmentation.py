@@ -1,6 +1,7 @@
 """Random changes to a whole batch at once, on the device that holds it; no per-picture Python."""
 
 import math
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -87,11 +88,17 @@ def normalise(images: Tensor, mean: list[float], deviation: list[float]) -> Tens
 
     mean, deviation: one number per channel, on the 0-1 scale.
     """
-    means = torch.tensor(mean, device=images.device)[:, None, None]
-    deviations = torch.tensor(deviation, device=images.device)[:, None, None]
+    means = per_channel(tuple(mean), images.device)
+    deviations = per_channel(tuple(deviation), images.device)
     result = (images.float() / 255 - means) / deviations
     # The layout in which both CPUs and tensor cores convolve fastest.
     return result.contiguous(memory_format=torch.channels_last)
+
+
+@lru_cache
+def per_channel(values: tuple[float, ...], device: torch.device) -> Tensor:
+    """(C, 1, 1) of one value a channel; kept, because a copy to a GPU waits for all its work."""
+    return torch.tensor(values, device=device)[:, None, None]
 
 
 def channel_statistics(images: Tensor) -> tuple[list[float], list[float]]:

@@ -22,6 +22,7 @@ class Batches:
         self.recipe = recipe
         self.mean = mean
         self.deviation = deviation
+        self.mixed = True
         # A data set smaller than a batch is one batch.
         self.size = min(recipe.batch_size, len(pictures.labels))
 
@@ -36,7 +37,9 @@ class Batches:
         for chosen in order.split(self.size)[: len(self)]:
             images = self.augment(self.pictures.images[chosen])
             targets = functional.one_hot(labels[chosen], len(self.pictures.classes)).float()
-            yield mix(images, targets, self.recipe.mixup, self.recipe.cutmix)
+            if self.mixed:
+                images, targets = mix(images, targets, self.recipe.mixup, self.recipe.cutmix)
+            yield images, targets
 
     def augment(self, images: Tensor) -> Tensor:
         """(N, 3, H, W) uint8 -> normalised float32 of the same shape, randomly changed."""

@@ -90,6 +90,13 @@ def enlarging(network: nn.Module, factor: int) -> nn.Module:
     )
 
 
+def enlarged(images: Tensor, side: int) -> Tensor:
+    """(N, 3, H, W) -> (N, 3, side, side), bilinear as `enlarging` does it."""
+    if images.shape[2] == side:
+        return images
+    return functional.interpolate(images, size=(side, side), mode="bilinear", align_corners=False)
+
+
 def make_network(name: str, class_count: int) -> nn.Module:
     """An untrained network; `name` is one of CIFAR_NAMES or IMAGENET_NAMES."""
     if name in CIFAR_NAMES:

@@ -83,6 +83,13 @@ def add_run_flags(group: argparse._ArgumentGroup) -> None:
         "for machines that end a command after a fixed time",
     )
     add(
+        "--save-every",
+        type=int,
+        default=1,
+        metavar="EPOCHS",
+        help="epochs between two checkpoints (default: 1); more where an epoch takes only seconds",
+    )
+    add(
         "--per-class",
         type=int,
         default=0,

@@ -81,10 +81,26 @@ class Recipe:
         "underfit already",
     )
     cutmix: float = knob(0.0, "chance that a batch exchanges patches (CutMix); off as mixup is")
+    unmixed: float = knob(
+        0.0,
+        "share of the training, at its end, in which no pictures are mixed: the last steps then "
+        "fit what will be served",
+    )
     upscale: int = knob(
         1,
         "factor by which the network enlarges its input (bilinear) before its first layer; give "
         "the same to `model build --upscale`",
+    )
+    first_side: int = knob(
+        0,
+        "pixels a side to which the pictures are enlarged at the start of the training, growing to "
+        "--last-side: small pictures train faster and teach the coarse things as well; 0 always "
+        "enlarges by --upscale",
+    )
+    last_side: int = knob(
+        0,
+        "pixels a side at the end of the training; about an eighth less than the network is "
+        "served with makes up for random crops, which show everything larger",
     )
     picture_size: int = knob(
         0,
@@ -120,17 +136,20 @@ RECIPES = {
     ),
     "everyday-200": Recipe(
         network="resnet50",
-        epochs=80,
+        epochs=74,
         batch_size=512,
         peak_rate=0.5,
         warmup=0.06,
-        weight_decay=3e-4,
+        weight_decay=5e-4,
         label_smoothing=0.1,
         smallest_area=0.35,
-        rotation=10.0,
-        colours=0.3,
-        mixup=0.2,
+        rotation=5.0,
+        colours=0.2,
+        mixup=0.1,
         cutmix=0.5,
+        unmixed=0.1,
         upscale=2,
+        first_side=80,
+        last_side=112,
     ),
 }

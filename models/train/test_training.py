@@ -11,7 +11,8 @@ from checkpoints import compact, load_checkpoint, save_checkpoint
 from history import read_history
 from metrics import top_accuracy
 from networks import make_network
-from schedule import learning_rate
+from schedule import learning_rate, picture_side
+from training import Training
 
 
 def assert_same(first: object, second: object) -> None:
@@ -132,6 +133,38 @@ def test_no_decay_takes_the_last_weights() -> None:
 def test_learning_rates(progress: float, schedule: str, expected: float) -> None:
     rate = learning_rate(progress, schedule, peak=1.0, warmup=0.1)
     assert rate == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("progress", "side"), [(0.0, 80), (0.29, 80), (0.3, 96), (0.59, 96), (0.6, 112), (1.0, 112)]
+)
+def test_picture_sides(progress: float, side: int) -> None:
+    assert picture_side(progress, first=80, last=112) == side
+
+
+def test_pictures_grow_to_their_last_side(
+    flags: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sides = []
+    step = Training.train_step
+
+    def watched(training: Training, images: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        sides.append(images.shape[2:])
+        return step(training, images, targets)
+
+    monkeypatch.setattr(Training, "train_step", watched)
+    growing = ["--first-side", "16", "--last-side", "48", "--upscale", "2"]
+    train.main([*flags, *growing, "--output", str(tmp_path / "run")])
+    assert sides == [(16, 16)] * 4 + [(32, 32)] * 4 + [(48, 48)] * 4
+
+
+@pytest.mark.parametrize(("limit", "epochs"), [("inf", 4), ("0", 1)])
+def test_the_last_epoch_is_saved_however_seldom_others_are(
+    flags: list[str], tmp_path: Path, limit: str, epochs: int
+) -> None:
+    output = tmp_path / "run"
+    train.main([*flags, "--save-every", "3", "--time-limit", limit, "--output", str(output)])
+    assert len(load_checkpoint(output / "checkpoint.pt")["history"]) == epochs
 
 
 def test_top_accuracy_counts_the_label_anywhere_among_the_best() -> None:

@@ -60,18 +60,21 @@ def begin(
 def run(
     training: Training, validation: Pictures, options: argparse.Namespace, deadline: float
 ) -> None:
-    """Epoch after epoch, each with a checkpoint, while the next one fits before the deadline."""
+    """Epoch after epoch, while the next one fits before the deadline; the last one is saved."""
     longest = 0.0
-    while not training.finished and time.monotonic() + longest < deadline:
+    ended = training.finished
+    while not ended:
         began = time.monotonic()
         figures = training.train_epoch()
         row = {"epoch": training.epoch + 1, **figures, **training.validate(validation)}
         training.history.append({**row, "device": device_name(training.hardware.device)})
-        save_checkpoint(options.output / "checkpoint.pt", training.state())
-        write_history(options.output / "training.csv", training.history)
-        print(describe(row), flush=True)
         # A tenth more than the longest epoch so far, because no two take the same time.
         longest = max(longest, 1.1 * (time.monotonic() - began))
+        ended = training.finished or time.monotonic() + longest > deadline
+        if ended or training.epoch % options.save_every == 0:
+            save_checkpoint(options.output / "checkpoint.pt", training.state())
+        write_history(options.output / "training.csv", training.history)
+        print(describe(row), flush=True)
 
 
 def device_name(device: torch.device) -> str:

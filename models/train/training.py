@@ -15,9 +15,9 @@ from batches import Batches
 from checkpoints import State, best_weights
 from datasets import Pictures
 from metrics import predict, top_accuracy
-from networks import enlarging, make_network
+from networks import enlarged, enlarging, make_network
 from recipes import Recipe
-from schedule import learning_rate
+from schedule import learning_rate, picture_side
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Training:
         network = make_network(recipe.network, len(pictures.classes))
         self.network = network.to(hardware.device, memory_format=torch.channels_last)
         self.average = AveragedNetwork(self.network, recipe.average_decay)
-        self.optimiser = make_optimiser(self.network, recipe)
+        self.optimiser = make_optimiser(self.network, recipe, hardware.device)
         self.history: list[dict[str, Any]] = []
 
     @property
@@ -63,14 +63,16 @@ class Training:
         # Seeding by the epoch makes a resumed training draw what an unbroken one would have drawn.
         torch.manual_seed(self.recipe.seed * 100_003 + self.epoch)
         self.network.train()
+        self.batches.mixed = self.epoch < (1 - self.recipe.unmixed) * self.recipe.epochs
         steps = len(self.batches)
         sums = torch.zeros(2, device=self.hardware.device)
         started = time.monotonic()
         # The bar is drawn seldom: in a log file every change of it is one more line.
         bar = tqdm(self.batches, f"epoch {self.epoch + 1}", mininterval=5)
         for step, (images, targets) in enumerate(bar):
-            rate = self.set_rate((self.epoch + step / steps) / self.recipe.epochs)
-            sums += self.train_step(images, targets)
+            progress = (self.epoch + step / steps) / self.recipe.epochs
+            rate = self.set_rate(progress)
+            sums += self.train_step(self.enlarge(images, progress), targets)
         loss, accuracy = (sums / steps).tolist()
         seconds = time.monotonic() - started
         return {
@@ -84,7 +86,7 @@ class Training:
     def train_step(self, images: Tensor, targets: Tensor) -> Tensor:
         """One step; returns the batch's loss and share of right answers, still on the device."""
         with self.hardware.autocast():
-            logits = enlarging(self.network, self.recipe.upscale)(images)
+            logits = self.network(images)
         smoothing = self.recipe.label_smoothing
         loss = functional.cross_entropy(logits.float(), targets, label_smoothing=smoothing)
         self.optimiser.zero_grad(set_to_none=True)
@@ -94,6 +96,14 @@ class Training:
         # In a mixed batch the right answer is the class that has the larger share.
         right = (logits.argmax(1) == targets.argmax(1)).float().mean()
         return torch.stack([loss.detach(), right])
+
+    def enlarge(self, images: Tensor, progress: float) -> Tensor:
+        """(N, 3, H, W) pictures of the size that is due at a share `progress` of the training."""
+        recipe = self.recipe
+        side = images.shape[2] * recipe.upscale
+        if recipe.first_side:
+            side = picture_side(progress, recipe.first_side, recipe.last_side)
+        return enlarged(images, side)
 
     def set_rate(self, progress: float) -> float:
         """Set the learning rate for a share `progress` (0-1) of the training, and return it."""
@@ -146,7 +156,7 @@ class Training:
         self.history = list(state["history"])
 
 
-def make_optimiser(network: nn.Module, recipe: Recipe) -> torch.optim.SGD:
+def make_optimiser(network: nn.Module, recipe: Recipe, device: torch.device) -> torch.optim.SGD:
     """SGD with momentum, as in the paper; vectors (biases, batch norm) are not decayed."""
     decayed = [parameter for parameter in network.parameters() if parameter.ndim > 1]
     kept = [parameter for parameter in network.parameters() if parameter.ndim <= 1]
@@ -155,5 +165,9 @@ def make_optimiser(network: nn.Module, recipe: Recipe) -> torch.optim.SGD:
         {"params": kept, "weight_decay": 0.0},
     ]
     return torch.optim.SGD(
-        groups, recipe.peak_rate, momentum=recipe.momentum, nesterov=recipe.nesterov
+        groups,
+        recipe.peak_rate,
+        momentum=recipe.momentum,
+        nesterov=recipe.nesterov,
+        fused=device.type == "cuda",
     )
