@@ -22,6 +22,7 @@ PROGRAM = ROOT / "target/release/resnet-serve"
 LOAD = ROOT / "target/release/examples/load"
 # In half precision from bytes, and as it is built by default.
 MODELS = {"half": ["--precision", "fp16", "--input-type", "uint8"], "single": []}
+SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
 # As the program tells CUDA.
 SETTINGS = {"prefer_nhwc": "1", "fuse_conv_bias": "1"}
 BARE_LOOP = """
@@ -83,7 +84,7 @@ def network_alone(name: str, model: Path, options: argparse.Namespace) -> None:
     arguments = json.dumps([str(model / "model.onnx"), options.provider, SETTINGS, options.batch_sizes, options.seconds])
     bare = subprocess.run([sys.executable, "-c", BARE_LOOP, arguments], capture_output=True, text=True)
     if bare.returncode != 0:
-        print(f"no bare loop of ONNX Runtime: {bare.stderr.strip().splitlines()[-1]}")
+        print(f"no bare loop of ONNX Runtime: {(bare.stderr.strip().splitlines() or ['it ended'])[-1]}")
     for line in bare.stdout.splitlines():
         size, rate = json.loads(line)
         print(f"bare loop of ONNX Runtime, batches of {size}: {rate:,.0f} images/s")
@@ -103,7 +104,8 @@ def answers(models: dict[str, Path], options: argparse.Namespace) -> None:
 
 def classify(model: Path, provider: str, photos: Path) -> list[dict]:
     """The first prediction of each picture."""
-    command = [PROGRAM, "classify", "--model", model, "--provider", provider, "--json", *sorted(photos.iterdir())]
+    pictures = sorted(path for path in photos.iterdir() if path.suffix.lower() in SUFFIXES)
+    command = [PROGRAM, "classify", "--model", model, "--provider", provider, "--json", *pictures]
     answered = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
     decoder, results, place = json.JSONDecoder(), [], 0
     while place < len(answered):
@@ -142,6 +144,10 @@ def service(model: Path, sessions: int, provider: str):
             yield f"http://{addresses[0]}"
         finally:
             process.terminate()
+            try:
+                process.wait(timeout=30)
+            except subprocess.TimeoutExpired:
+                process.kill()
 
 
 def ready(address: str) -> bool:

@@ -2,8 +2,6 @@
 
 use thiserror::Error;
 
-use crate::model::manifest::Input;
-
 mod ensemble;
 pub mod fake;
 pub mod onnx;
@@ -11,6 +9,8 @@ pub mod provider;
 pub mod runtime;
 mod tensor;
 
+/// What a network takes, as its `model.toml` says.
+pub use crate::model::manifest::Input;
 /// The names that `model build` gives to what a graph shows beside its scores.
 pub(crate) use crate::networks::{FEATURE_MAP, FEATURES};
 pub use tensor::{

@@ -226,8 +226,7 @@ fn executor(engine: OnnxEngine, manifest: &Manifest, images: usize) -> Executor 
     let preprocess = &manifest.preprocess;
     let packing =
         Packing::new(manifest.input.layout, preprocess.color, preprocess.mean, preprocess.std);
-    let batch = engine.batch(&manifest.input, images);
-    Executor::new(Box::new(engine), packing, batch)
+    Executor::new(Box::new(engine), packing, &manifest.input, images)
 }
 
 /// Starts a thread for each engine and waits until all are warm, or one says that it will not be.
@@ -277,8 +276,9 @@ fn prepare(worker: &mut Worker, model: &Model, known: Option<&Known>) -> Result<
     worker.warm_up().map_err(|cause| does_not_run(model, cause))?;
     match known {
         Some(known) => {
-            let logits = worker.run_one(&known.pixels);
-            known.check(model, &logits.map_err(|cause| does_not_run(model, cause))?)
+            let logits = worker.run_known(&known.pixels);
+            let of_each = logits.map_err(|cause| does_not_run(model, cause))?;
+            of_each.iter().try_for_each(|logits| known.check(model, logits))
         }
         None => Ok(()),
     }

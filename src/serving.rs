@@ -65,7 +65,7 @@ pub struct ServedModel {
     pub provider: Provider,
     /// The version of ONNX Runtime.
     pub onnxruntime: String,
-    /// Workers, each with a session of its own.
+    /// Workers, each with sessions of its own.
     pub sessions: NonZeroUsize,
 }
 

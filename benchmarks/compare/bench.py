@@ -144,17 +144,17 @@ class Bench:
     def bodies(self, bodies: list[Body]) -> Bodies:
         return Bodies(MADE / "bodies", bodies)
 
-    def serve(self, contestant: Contestant, model: Path, pictures: list[Path], clients: int) -> dict:
-        """One trial: a fresh server, warmed up and then measured."""
+    def serve(self, contestant: Contestant, model: Path, pictures: list[Path], clients: int, seconds: int = 0) -> dict:
+        """One trial: a fresh server, warmed up and then measured, for so many seconds at least."""
         bodies = self.bodies([contestant.encode(picture.read_bytes()) for picture in pictures])
         with contestant.running(model) as server:
-            return self.loaded(server, server.url, bodies, clients)
+            return self.loaded(server, server.url, bodies, clients, seconds)
 
-    def loaded(self, server: Server, url: str, bodies: Bodies, clients: int) -> dict:
+    def loaded(self, server: Server, url: str, bodies: Bodies, clients: int, seconds: int = 0) -> dict:
         """What a server does that has been warmed up."""
         drive(url, bodies, Load(clients, WARM_UP))
         time.sleep(SETTLE)
-        return measure(server, url, bodies, Load(clients, self.options.seconds))
+        return measure(server, url, bodies, Load(clients, max(seconds, self.options.seconds)))
 
     def reference(self, what: str, model: Path, *flags: object) -> dict:
         """One trial of a loop without a server."""

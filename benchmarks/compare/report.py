@@ -123,8 +123,7 @@ def peers(known: dict) -> str:
 
 ON_A_GPU = """## On a GPU
 
-This machine has none. [GPU.md](GPU.md) has what was seen on an H200: 12,449 images a second of ResNet-50 in half precision,
-and 3,998 from JPEG to labels, where 16 cores that decode are the limit. `benchmarks/gpu.py` measures another.
+This machine has none. [GPU.md](GPU.md) has what was seen on an H200; `benchmarks/gpu.py` measures another.
 """
 
 TORCHSERVE = ("TorchServe is left out: it is no longer maintained, and its workers need PyTorch, gigabytes that an ONNX file "

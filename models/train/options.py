@@ -8,18 +8,25 @@ from pathlib import Path
 import torch
 
 from recipes import RECIPES, Recipe
+from schedule import SIDE_STEP
 
 
 def parse(arguments: Sequence[str] | None = None) -> tuple[argparse.Namespace, Recipe]:
     """The options about this run, and the recipe with the flags' changes."""
     parser = make_parser()
     options = parser.parse_args(arguments)
+    if options.save_every < 1:
+        parser.error("--save-every: at least 1")
     changes = {
         setting.name: getattr(options, setting.name)
         for setting in fields(Recipe)
         if getattr(options, setting.name) is not None
     }
-    return options, replace(RECIPES[options.recipe], **changes)
+    recipe = replace(RECIPES[options.recipe], **changes)
+    sides = (recipe.first_side, recipe.last_side)
+    if sides != (0, 0) and not all(side >= SIDE_STEP and side % SIDE_STEP == 0 for side in sides):
+        parser.error(f"--first-side and --last-side: both, and multiples of {SIDE_STEP}")
+    return options, recipe
 
 
 def make_parser() -> argparse.ArgumentParser:

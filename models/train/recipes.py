@@ -94,13 +94,13 @@ class Recipe:
     first_side: int = knob(
         0,
         "pixels a side to which the pictures are enlarged at the start of the training, growing to "
-        "--last-side: small pictures train faster and teach the coarse things as well; 0 always "
-        "enlarges by --upscale",
+        "--last-side in steps of 16: small pictures train faster and teach the coarse things as "
+        "well; 0 always enlarges by --upscale",
     )
     last_side: int = knob(
         0,
-        "pixels a side at the end of the training; about an eighth less than the network is "
-        "served with makes up for random crops, which show everything larger",
+        "pixels a side at the end of the training; random crops show everything larger than it "
+        "is served, and an eighth less makes up for half of that",
     )
     picture_size: int = knob(
         0,

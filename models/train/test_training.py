@@ -11,6 +11,7 @@ from checkpoints import compact, load_checkpoint, save_checkpoint
 from history import read_history
 from metrics import top_accuracy
 from networks import make_network
+from options import parse
 from schedule import learning_rate, picture_side
 from training import Training
 
@@ -36,7 +37,14 @@ def without_times(state: dict) -> dict:
     return {key: value for key, value in state.items() if key != "history"}
 
 
-@pytest.mark.parametrize("changes", [[], ["--smallest-area", "0.4", "--colours", "0.2"]])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        [],
+        ["--smallest-area", "0.4", "--colours", "0.2"],
+        ["--first-side", "16", "--last-side", "32", "--unmixed", "0.5"],
+    ],
+)
 def test_resuming_gives_the_same_state(
     flags: list[str], changes: list[str], tmp_path: Path
 ) -> None:
@@ -156,6 +164,38 @@ def test_pictures_grow_to_their_last_side(
     growing = ["--first-side", "16", "--last-side", "48", "--upscale", "2"]
     train.main([*flags, *growing, "--output", str(tmp_path / "run")])
     assert sides == [(16, 16)] * 4 + [(32, 32)] * 4 + [(48, 48)] * 4
+
+
+def test_at_the_end_nothing_is_mixed(
+    flags: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certain = []
+    step = Training.train_step
+
+    def watched(training: Training, images: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        certain.append(bool((targets.amax(1) == 1).all()))
+        return step(training, images, targets)
+
+    monkeypatch.setattr(Training, "train_step", watched)
+    mixing = ["--mixup", "1", "--unmixed", "0.25"]
+    train.main([*flags, *mixing, "--output", str(tmp_path / "run")])
+    assert not all(certain[:9])
+    assert all(certain[9:])
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ["--save-every", "0"],
+        ["--first-side", "80"],
+        ["--last-side", "112"],
+        ["--first-side", "80", "--last-side", "100"],
+        ["--first-side", "8", "--last-side", "112"],
+    ],
+)
+def test_what_cannot_work_is_refused_at_the_start(flags: list[str], wrong: list[str]) -> None:
+    with pytest.raises(SystemExit):
+        parse([*flags, "--output", "runs", *wrong])
 
 
 @pytest.mark.parametrize(("limit", "epochs"), [("inf", 4), ("0", 1)])

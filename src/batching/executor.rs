@@ -7,14 +7,18 @@ use tokio::time::Instant;
 
 use super::job::{Content, Job};
 use super::sizes::BatchSizes;
-use crate::inference::{BatchTensor, Elements, Engine, InferenceError, Outputs, Wanted};
+use crate::inference::{BatchTensor, Elements, Engine, InferenceError, Input, Outputs, Wanted};
 use crate::preprocess::{self, Packing, Pixels};
 
 /// Packs images into a batch and runs it.
 pub struct Executor {
+    /// The engine's memory, and let go of before the engine.
+    buffer: BatchTensor,
     engine: Box<dyn Engine>,
     packing: Packing,
-    buffer: BatchTensor,
+    input: Input,
+    /// In a batch, at most.
+    images: usize,
 }
 
 /// So many sizes say what any other takes, though one of them be disturbed.
@@ -24,33 +28,40 @@ const POINTS_OF_A_LINE: usize = 3;
 struct NoEngine;
 
 impl Executor {
-    /// An engine with a batch of its shape.
+    /// An engine with a batch that has room for `images` images.
     #[must_use]
-    pub fn new(engine: Box<dyn Engine>, packing: Packing, buffer: BatchTensor) -> Self {
-        Self { engine, packing, buffer }
+    pub fn new(engine: Box<dyn Engine>, packing: Packing, input: &Input, images: usize) -> Self {
+        let buffer = engine.batch(input, images);
+        Self { buffer, engine, packing, input: input.clone(), images }
     }
 
     /// Runs a batch of zeros of each size that will be used, up to what `limit` images need, and
     /// observes what it takes. The first run of all is not observed, nor is a shape's where that has
     /// to be prepared; it is repeated where what a size takes does not follow from the others.
+    /// Returns the largest size that the device has room for, where it is not the last.
     ///
     /// # Errors
     ///
-    /// When the engine fails, or answers with another number of classes than there are labels.
+    /// When the engine fails, has no room for the smallest size, or answers with another number of
+    /// classes than there are labels.
     pub(super) fn warm_up(
         &mut self,
         sizes: &BatchSizes,
         limit: usize,
         observe: impl Fn(usize, Duration),
-    ) -> Result<(), InferenceError> {
-        let fits = |size: &usize| *size <= sizes.slots(limit);
-        let sizes_to_warm: Vec<usize> = sizes.to_warm().into_iter().filter(fits).collect();
+    ) -> Result<Option<usize>, InferenceError> {
+        let sizes_to_warm = sizes.to_warm_up_to(limit);
         let follows = sizes_to_warm.len() > POINTS_OF_A_LINE && !sizes.are_prepared();
-        for (index, size) in sizes_to_warm.into_iter().enumerate() {
-            let is_first = index == 0;
+        let mut largest = None;
+        for size in sizes_to_warm {
+            let is_first = largest.is_none();
             if is_first || sizes.are_prepared() {
-                self.probe(size)?;
+                match self.probe(size) {
+                    Err(InferenceError::OutOfMemory(_)) if !is_first => return Ok(largest),
+                    probed => probed?,
+                }
             }
+            largest = Some(size);
             if is_first && follows {
                 continue;
             }
@@ -58,7 +69,7 @@ impl Executor {
             self.probe(size)?;
             observe(size, started.elapsed());
         }
-        Ok(())
+        Ok(None)
     }
 
     /// Runs zeros, which every engine that works can do.
@@ -111,11 +122,12 @@ impl Executor {
 
     /// Lets go of the engine, so that the device's memory is free for the next.
     pub(super) fn give_up_engine(&mut self) {
-        self.engine = Box::new(NoEngine);
+        self.set_engine(Box::new(NoEngine));
     }
 
     /// Goes on with another engine.
     pub(super) fn set_engine(&mut self, engine: Box<dyn Engine>) {
+        self.buffer = engine.batch(&self.input, self.images);
         self.engine = engine;
     }
 }
@@ -140,23 +152,29 @@ fn place(batch: &mut BatchTensor, index: usize) -> preprocess::Slot<'_> {
 #[cfg(test)]
 mod tests {
     use std::cell::RefCell;
-    use std::num::NonZeroUsize;
+    use std::num::{NonZeroU32, NonZeroUsize};
 
     use super::*;
     use crate::inference::fake::{FakeControl, FakeEngine};
-    use crate::model::manifest::{ColorOrder, Layout};
+    use crate::model::manifest::{ColorOrder, ElementType, Layout};
+
+    /// Of one pixel.
+    fn input() -> Input {
+        let one = NonZeroU32::MIN;
+        let (layout, element_type) = (Layout::Nhwc, ElementType::Uint8);
+        Input { name: None, layout, element_type, height: one, width: one }
+    }
 
     /// The batches that are run before the first request, and those of which the time is noted.
     fn warmed(sizes: &BatchSizes) -> (Vec<usize>, Vec<usize>) {
         let control = FakeControl::default();
         let engine = Box::new(FakeEngine::new(3, control.clone()));
         let packing = Packing::new(Layout::Nhwc, ColorOrder::Rgb, [0.0; 3], [1.0; 3]);
-        let buffer =
-            BatchTensor { shape: [1, 1, 1, 3], elements: Elements::Uint8(vec![0; 3].into()) };
         let observed = RefCell::new(Vec::new());
-        Executor::new(engine, packing, buffer)
+        let largest = Executor::new(engine, packing, &input(), 8)
             .warm_up(sizes, 8, |size, _| observed.borrow_mut().push(size))
             .unwrap();
+        assert_eq!(largest, None);
         (control.batches(), observed.into_inner())
     }
 
@@ -170,5 +188,19 @@ mod tests {
         let three = NonZeroUsize::new(3).unwrap();
         let padded = warmed(&BatchSizes::padded(three));
         assert_eq!(padded, (vec![1, 1, 2, 2, 3, 3], vec![1, 2, 3]), "each shape is prepared");
+    }
+
+    #[test]
+    fn sizes_that_the_device_has_no_room_for_are_given_up_but_for_the_smallest() {
+        let control = FakeControl::default();
+        let engine = Box::new(FakeEngine::new(3, control.clone()));
+        let packing = Packing::new(Layout::Nhwc, ColorOrder::Rgb, [0.0; 3], [1.0; 3]);
+        let mut executor = Executor::new(engine, packing, &input(), 8);
+        let sizes = BatchSizes::padded(NonZeroUsize::new(8).unwrap());
+        control.limit_room(3);
+        assert_eq!(executor.warm_up(&sizes, 8, |_, _| ()).unwrap(), Some(2));
+        control.limit_room(0);
+        let error = executor.warm_up(&sizes, 8, |_, _| ()).unwrap_err();
+        assert!(matches!(error, InferenceError::OutOfMemory(_)), "{error}");
     }
 }

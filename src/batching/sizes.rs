@@ -22,9 +22,7 @@ impl BatchSizes {
     /// batches take it hardly less time than those of twice the size.
     #[must_use]
     pub fn padded(limit: NonZeroUsize) -> Self {
-        let powers = (0..usize::BITS).map(|power| 1_usize << power);
-        let below = powers.take_while(|size| *size < limit.get());
-        Self::Some(below.filter_map(NonZeroUsize::new).chain([limit]).collect())
+        Self::Some(powers_below(limit).filter_map(NonZeroUsize::new).chain([limit]).collect())
     }
 
     /// Images in a batch, at most.
@@ -57,12 +55,15 @@ impl BatchSizes {
     #[must_use]
     pub fn to_warm(&self) -> Vec<usize> {
         match self {
-            Self::Any { limit } => {
-                let powers = (0..usize::BITS).map(|power| 1_usize << power);
-                powers.take_while(|size| *size < limit.get()).chain([limit.get()]).collect()
-            }
+            Self::Any { limit } => powers_below(*limit).chain([limit.get()]).collect(),
             Self::Some(sizes) => sizes.iter().map(|size| size.get()).collect(),
         }
+    }
+
+    /// Those of them that batches of up to `limit` images need.
+    pub(super) fn to_warm_up_to(&self, limit: usize) -> Vec<usize> {
+        let largest = self.slots(limit);
+        self.to_warm().into_iter().filter(|size| *size <= largest).collect()
     }
 
     /// How many of `images` to run at once: all with padding, or fewer without, whichever gives
@@ -76,6 +77,10 @@ impl BatchSizes {
             _ => images,
         }
     }
+}
+
+fn powers_below(limit: NonZeroUsize) -> impl Iterator<Item = usize> {
+    (0..usize::BITS).map(|power| 1 << power).take_while(move |size| *size < limit.get())
 }
 
 #[cfg(test)]

@@ -68,16 +68,26 @@ impl Worker {
     pub fn warm_up(&mut self) -> Result<(), InferenceError> {
         let Self { collector, executor, .. } = self;
         let observe = |size, took| collector.observe(size, took);
-        executor.warm_up(collector.sizes(), collector.limit(), observe)
+        if let Some(largest) = executor.warm_up(collector.sizes(), collector.limit(), observe)? {
+            collector.lower_limit(largest);
+        }
+        Ok(())
     }
 
-    /// Runs one picture that nobody sent; its `[classes]` logits.
+    /// Runs one picture that nobody sent, in a batch of each size that is prepared, or in the
+    /// smallest where none is; its `[classes]` logits in each.
     ///
     /// # Errors
     ///
     /// When the engine fails.
-    pub fn run_one(&mut self, pixels: &Pixels) -> Result<Vec<f32>, InferenceError> {
-        self.executor.run_one(self.collector.sizes().slots(1), pixels)
+    pub fn run_known(&mut self, pixels: &Pixels) -> Result<Vec<Vec<f32>>, InferenceError> {
+        let sizes = self.collector.sizes();
+        let of_each = if sizes.are_prepared() {
+            sizes.to_warm_up_to(self.collector.limit())
+        } else {
+            vec![sizes.slots(1)]
+        };
+        of_each.into_iter().map(|slots| self.executor.run_one(slots, pixels)).collect()
     }
 
     /// Runs batches until the queue is closed and empty. An engine that fails for good is built

@@ -40,7 +40,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "N,…", value_delimiter = ',')]
     sessions: Vec<NonZeroUsize>,
 
-    /// Threads in each session [default: the cores divided by the sessions]
+    /// Threads in each session [default: the cores divided by the sessions, on a GPU 1]
     #[arg(long, value_name = "N,…", value_delimiter = ',')]
     intra_threads: Vec<NonZeroUsize>,
 

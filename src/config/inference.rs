@@ -17,7 +17,7 @@ pub struct InferenceFlags {
     #[command(flatten)]
     pub device: DeviceFlags,
 
-    /// Threads in each session [default: the cores divided by the sessions]
+    /// Threads in each session [default: the cores divided by the sessions, on a GPU 1]
     #[arg(long, env = "RESNET_SERVE_INTRA_THREADS", value_name = "N")]
     pub intra_threads: Option<NonZeroUsize>,
 }

@@ -127,8 +127,8 @@ impl OnnxRuntime {
 }
 
 impl SessionFactory {
-    /// Creates one more session, or one for each member; the packed weights are shared with the
-    /// others.
+    /// Creates one more engine, with a session for each member to begin with; the packed weights
+    /// are shared with the others.
     ///
     /// # Errors
     ///
@@ -147,8 +147,9 @@ impl SessionFactory {
             Provider::Cpu => Sessions::One(session),
             Provider::Cuda | Provider::TensorRt => {
                 let (factory, member) = (self.clone(), member.clone());
-                let create = move |images| factory.session(&member, Some(images));
-                Sessions::per_size(session, Box::new(create))
+                let create = move |images| factory.session_of_size(&member, images);
+                let first_size = signature.fixed_batch.unwrap_or(1);
+                Sessions::per_size((session, first_size), Box::new(create))
             }
         };
         let classes = member.model.labels.len();
@@ -158,7 +159,13 @@ impl SessionFactory {
         Ok(Network { sessions, signature, classes, activation, logits_alone })
     }
 
-    /// A session for batches of `images` images; of none, where that is not known yet.
+    /// A further session of the same bytes, for batches of one size.
+    fn session_of_size(&self, member: &Member, images: usize) -> Result<Session, LoadError> {
+        unchanged(&member.model).map_err(|cause| self.refused(&member.model.graph, cause))?;
+        self.session(member, Some(images))
+    }
+
+    /// A session for batches of `images` images, or the first, of which that is not known yet.
     fn session(&self, member: &Member, images: Option<usize>) -> Result<Session, LoadError> {
         let graph = &member.model.graph;
         let refused = |cause: ort::Error| self.refused(graph, with_remedy(cause.to_string()));
@@ -200,7 +207,8 @@ impl EngineFactory for SessionFactory {
     /// From the same bytes as the first: another file that lies there by now has to be loaded as a
     /// model of its own.
     fn create(&self) -> Result<Box<dyn Engine>, InferenceError> {
-        self.members.iter().try_for_each(|member| unchanged(&member.model))?;
+        let unchanged = |member: &Member| unchanged(&member.model);
+        self.members.iter().try_for_each(unchanged).map_err(InferenceError::Failed)?;
         match self.engine() {
             Ok(engine) => Ok(Box::new(engine)),
             Err(cause) => Err(InferenceError::Failed(cause.to_string())),
@@ -216,12 +224,13 @@ fn with_remedy(cause: String) -> String {
     }
 }
 
-fn unchanged(model: &Model) -> Result<(), InferenceError> {
+/// Says what has become of a file that is no longer what was loaded.
+fn unchanged(model: &Model) -> Result<(), String> {
     let graph = model.graph.display();
     match sha256_of_file(&model.graph) {
         Ok(found) if found == model.sha256() => Ok(()),
-        Ok(_) => Err(InferenceError::Failed(format!("`{graph}` is no longer what was loaded"))),
-        Err(cause) => Err(InferenceError::Failed(format!("cannot read `{graph}`: {cause}"))),
+        Ok(_) => Err(format!("`{graph}` is no longer what was loaded")),
+        Err(cause) => Err(format!("cannot read `{graph}`: {cause}")),
     }
 }
 

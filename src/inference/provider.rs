@@ -90,8 +90,8 @@ impl Provider {
 }
 
 /// Tensor cores work on `[n, h, w, c]`: with it they are spared two transpositions a convolution.
-/// cuDNN then adds the bias in the same kernel, which it compiles at the start. On an H200 the two
-/// make ResNet-50 in half precision 1.25 and 1.75 times as fast.
+/// cuDNN then adds the bias in the same kernel, which it compiles at the start. On an H200 the first
+/// makes ResNet-50 in half precision 1.25 times as fast, both 1.75 times (batches of 32).
 fn cuda() -> CUDA {
     CUDA::default().with_prefer_nhwc(true).with_fuse_conv_bias(true)
 }

@@ -29,7 +29,7 @@ pub enum Elements {
 
 /// A list of elements, in the kind of memory that suits the device.
 pub enum Memory<T> {
-    /// As any other.
+    /// On the heap.
     Ordinary(Vec<T>),
     /// In memory of the engine's, of which a part is used.
     Device {
@@ -83,12 +83,17 @@ impl BatchTensor {
 }
 
 impl<T: Copy + Default> Memory<T> {
-    /// Makes the list longer, by zeros or by what it had before, or shorter. What the engine's
-    /// memory does not hold goes on in ordinary memory.
+    /// Makes the list shorter, or longer by zeros. What the engine's memory does not hold goes on
+    /// in ordinary memory.
     fn resize(&mut self, wanted: usize) {
         match self {
             Self::Ordinary(values) => values.resize(wanted, T::default()),
-            Self::Device { room, length } if wanted <= room.len() => *length = wanted,
+            Self::Device { room, length } if wanted <= room.len() => {
+                if wanted > *length {
+                    room[*length..wanted].fill(T::default());
+                }
+                *length = wanted;
+            }
             Self::Device { .. } => {
                 let mut values = self.to_vec();
                 values.resize(wanted, T::default());
@@ -221,11 +226,13 @@ mod tests {
         let mut memory = Memory::Device { room: Box::new(vec![1, 2, 3, 4]), length: 2 };
         assert_eq!(*memory, [1, 2]);
         memory.resize(4);
-        memory[3] = 5;
-        assert_eq!(*memory, [1, 2, 3, 5]);
+        assert_eq!(*memory, [1, 2, 0, 0]);
+        memory.resize(0);
+        memory.resize(2);
+        assert_eq!(*memory, [0, 0]);
         assert!(matches!(memory, Memory::Device { .. }));
         memory.resize(5);
-        assert_eq!(*memory, [1, 2, 3, 5, 0]);
+        assert_eq!(*memory, [0; 5]);
         assert!(matches!(memory, Memory::Ordinary(_)));
     }
 

@@ -19,7 +19,7 @@ const IMAGES_ON_A_GPU: NonZeroUsize = NonZeroUsize::MIN.saturating_add(31);
 /// How the work is laid out on the device.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Layout {
-    /// Workers, each with a session of its own.
+    /// Workers, each with sessions of its own.
     pub sessions: NonZeroUsize,
     /// Threads inside a session.
     pub intra_threads: NonZeroUsize,
@@ -39,7 +39,11 @@ impl Layout {
             Provider::Cuda | Provider::TensorRt => NonZeroUsize::MIN,
         };
         let sessions = config.sessions.unwrap_or(sessions);
-        let shared = NonZeroUsize::new(config.cores.get() / sessions.get());
+        // On a GPU nothing is left for them to do.
+        let shared = match provider {
+            Provider::Cpu => NonZeroUsize::new(config.cores.get() / sessions.get()),
+            Provider::Cuda | Provider::TensorRt => None,
+        };
         let intra_threads = config.intra_threads.or(shared).unwrap_or(NonZeroUsize::MIN);
         let max_batch = match provider {
             Provider::Cpu => IMAGES_A_THREAD.saturating_mul(intra_threads),
@@ -119,7 +123,7 @@ mod tests {
 
     #[test]
     fn a_gpu_has_one_session_with_larger_batches() {
-        assert_eq!(layout(&config(8), Provider::Cuda), [1, 8, 32]);
+        assert_eq!(layout(&config(8), Provider::Cuda), [1, 1, 32]);
     }
 
     #[test]

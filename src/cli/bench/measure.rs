@@ -83,9 +83,8 @@ impl Measurement<'_> {
         if work.too_large {
             return Ok(());
         }
-        let Some(engine) = engines.first() else { return Ok(()) };
         let images = work.setting.max_batch.get();
-        let batch = closed_loop::noise(engine.batch(&self.model.manifest.input, images));
+        let batch = closed_loop::noise(engines[0].batch(&self.model.manifest.input, images));
         // The first run of a shape pays for its set-up.
         let warm = closed_loop::run(engines, &batch, Duration::ZERO);
         match warm.and_then(|_| closed_loop::run(engines, &batch, self.duration)) {

@@ -77,11 +77,11 @@ fn batches(asked: &[NonZeroUsize], found: &Circumstances) -> Result<Vec<NonZeroU
     }
 }
 
-/// Sessions and threads in each, together as many as there are cores where only one is asked for.
+/// Sessions and threads in each, together as many as there are cores where only one is asked for;
+/// on a GPU one thread, for which there is nothing to do.
 fn pairs(wishes: &Wishes, found: &Circumstances) -> Vec<(NonZeroUsize, NonZeroUsize)> {
-    let share = |parts: NonZeroUsize| {
-        NonZeroUsize::new(found.cores.get() / parts).unwrap_or(NonZeroUsize::MIN)
-    };
+    let cores = if found.provider == Provider::Cpu { found.cores.get() } else { 1 };
+    let share = |parts: NonZeroUsize| NonZeroUsize::new(cores / parts).unwrap_or(NonZeroUsize::MIN);
     let (sessions, threads) = (&wishes.sessions, &wishes.intra_threads);
     match (sessions.is_empty(), threads.is_empty()) {
         (true, true) => usual_sessions(found).into_iter().map(|n| (n, share(n))).collect(),
@@ -173,10 +173,10 @@ mod tests {
 
     #[test]
     fn a_gpu_is_asked_for_larger_batches_by_one_session_or_two() {
-        let found = Circumstances { provider: Provider::Cuda, ..cpu(16, [1, 16, 32]) };
+        let found = Circumstances { provider: Provider::Cuda, ..cpu(16, [1, 1, 32]) };
         let groups = planned(&Wishes::default(), &found);
         assert_eq!(groups.len(), 2);
-        assert_eq!(groups[1], (2, 8, vec![1, 2, 4, 8, 16, 32, 64, 128]));
+        assert_eq!(groups[1], (2, 1, vec![1, 2, 4, 8, 16, 32, 64, 128]));
     }
 
     #[test]

@@ -35,6 +35,14 @@ impl Network {
         batch: &BatchTensor,
         wanted: Wanted,
     ) -> Result<Outputs, InferenceError> {
+        let ran = self.try_run(batch, wanted);
+        if matches!(ran, Err(InferenceError::OutOfMemory(_))) {
+            self.sessions.forget(batch.images());
+        }
+        ran
+    }
+
+    fn try_run(&mut self, batch: &BatchTensor, wanted: Wanted) -> Result<Outputs, InferenceError> {
         let value = borrow(batch).map_err(|cause| failed(&cause))?;
         let inputs = vec![(self.signature.input.as_str(), value)];
         let session = self.sessions.of_size(batch.images());
@@ -105,7 +113,7 @@ fn failed(cause: &ort::Error) -> InferenceError {
 
 fn told(text: String) -> InferenceError {
     let words = text.to_ascii_lowercase();
-    let spent = ["out of memory", "failed to allocate memory", "cudaerrormemoryallocation"];
+    let spent = ["out of memory", "failed to allocate memory", "memoryallocation", "alloc_failed"];
     if spent.iter().any(|phrase| words.contains(phrase)) {
         InferenceError::OutOfMemory(text)
     } else {
@@ -120,4 +128,22 @@ fn borrow(batch: &BatchTensor) -> Result<SessionInputValue<'_>, ort::Error> {
         Elements::Float16(values) => TensorRef::from_array_view((batch.shape, &**values))?.into(),
         Elements::Uint8(values) => TensorRef::from_array_view((batch.shape, &**values))?.into(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_whose_memory_is_spent_is_told_from_one_that_fails() {
+        for spent in [
+            "CUDA failure 2: out of memory ; GPU=0",
+            "BFCArena::AllocateRawInternal Failed to allocate memory for requested buffer",
+            "CUBLAS failure 3: CUBLAS_STATUS_ALLOC_FAILED ; GPU=0",
+        ] {
+            assert!(matches!(told(spent.to_owned()), InferenceError::OutOfMemory(_)), "{spent}");
+        }
+        let lost = "CUDA failure 700: an illegal memory access was encountered".to_owned();
+        assert!(matches!(told(lost), InferenceError::Failed(_)));
+    }
 }

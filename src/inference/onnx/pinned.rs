@@ -27,7 +27,8 @@ where
 }
 
 /// Page-locked elements: the system cannot move them, so that the device copies them without the
-/// driver's own buffer between. ResNet-50 in half precision had 14 % more images a second from them.
+/// driver's own buffer between. A bare loop of ResNet-50 in half precision gave 14 % more images a
+/// second from them. They hold the allocator that they came from, but not its session.
 pub(super) struct Pinned<T: PrimitiveTensorElementType + fmt::Debug>(Tensor<T>);
 
 impl<T: PrimitiveTensorElementType + fmt::Debug + Clone + Default> Pinned<T> {
