@@ -27,6 +27,8 @@ sys.path.append(str(ROOT / "scripts"))
 import debian
 
 REPLICAS = 2
+# Quick enough for two replicas and a third that starts, and for the load, on two cores.
+MODEL = ROOT / "models/cifar10-resnet20"
 HAPROXY = """
 global
     maxconn 2000
@@ -61,7 +63,7 @@ class Replica:
     def start(self) -> None:
         command = [self.options.binary, "serve", f"--listen=127.0.0.1:{self.public}",
                    f"--admin-listen=127.0.0.1:{self.admin}", f"--drain-delay={self.options.drain_delay}ms", "--sessions=1",
-                   "--grpc-listen=127.0.0.1:0"]
+                   "--grpc-listen=127.0.0.1:0", f"--model={MODEL}"]
         self.process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
         wait(lambda: answers(f"http://127.0.0.1:{self.admin}/ready"), "a replica becomes ready")
 
