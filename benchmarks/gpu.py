@@ -8,17 +8,13 @@ The bare loop needs Python's `onnxruntime-gpu` 1.31.1 and is left out without it
 
 import argparse
 import json
-import socket
 import subprocess
 import sys
 import tempfile
-import time
-import urllib.request
-from contextlib import contextmanager
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-PROGRAM = ROOT / "target/release/resnet-serve"
+from peers.servers import BINARY, ROOT, resnet_serve
+
 LOAD = ROOT / "target/release/examples/load"
 # In half precision from bytes, and as it is built by default.
 MODELS = {"half": ["--precision", "fp16", "--input-type", "uint8"], "single": []}
@@ -70,14 +66,14 @@ def numbers(text: str) -> list[int]:
 
 
 def build(name: str, flags: list[str], folder: Path) -> Path:
-    subprocess.run([PROGRAM, "model", "build", "resnet50", *flags, "-o", folder / name], check=True, capture_output=True)
+    subprocess.run([BINARY, "model", "build", "resnet50", *flags, "-o", folder / name], check=True, capture_output=True)
     return folder / name
 
 
 def network_alone(name: str, model: Path, options: argparse.Namespace) -> None:
     sizes = ",".join(map(str, options.batch_sizes))
     print(f"\n{name} precision, the network alone", flush=True)
-    subprocess.run([PROGRAM, "bench", "--provider", options.provider, "--model", model, "--batch-sizes", sizes,
+    subprocess.run([BINARY, "bench", "--provider", options.provider, "--model", model, "--batch-sizes", sizes,
                     "--duration", f"{options.seconds / 2}s", "--rounds", "2"], cwd=ROOT, check=True)
     if options.provider == "tensorrt":
         return
@@ -105,64 +101,22 @@ def answers(models: dict[str, Path], options: argparse.Namespace) -> None:
 def classify(model: Path, provider: str, photos: Path) -> list[dict]:
     """The first prediction of each picture."""
     pictures = sorted(path for path in photos.iterdir() if path.suffix.lower() in SUFFIXES)
-    command = [PROGRAM, "classify", "--model", model, "--provider", provider, "--json", *pictures]
+    command = [BINARY, "classify", "--model", model, "--provider", provider, "--json", *pictures]
     answered = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
-    decoder, results, place = json.JSONDecoder(), [], 0
-    while place < len(answered):
-        document, place = decoder.raw_decode(answered, place)
-        results += document["results"]
-        place += len(answered[place:]) - len(answered[place:].lstrip())
-    return [result["predictions"][0] for result in results]
+    return [result["predictions"][0] for result in json.loads(answered)["results"]]
 
 
 def from_jpeg(model: Path, options: argparse.Namespace) -> None:
     for sessions in (1, 2):
-        with service(model, sessions, options.provider) as address:
+        with resnet_serve(model, ["--provider", options.provider, "--sessions", str(sessions)]) as server:
+            print(f"\nready after {server.seconds_to_ready:.1f} s", flush=True)
             for clients in options.clients:
-                command = [LOAD, f"{address}/classify", "--photos", options.photos, "--clients", str(clients),
+                command = [LOAD, server.url, "--photos", options.photos, "--clients", str(clients),
                            "--duration", str(max(1, round(2 * options.seconds)))]
                 found = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
                 times = found["answers_ms"]
                 print(f"JPEG to labels, {sessions} session(s), {clients} clients: {found['goodput_per_second']:,.0f} images/s, "
                       f"p50 {times['p50']:.1f} ms, p99 {times['p99']:.1f} ms, refused {found['other_statuses']}", flush=True)
-
-
-@contextmanager
-def service(model: Path, sessions: int, provider: str):
-    addresses = [f"127.0.0.1:{port}" for port in free_ports(3)]
-    command = [PROGRAM, "serve", "--provider", provider, "--model", model, "--sessions", str(sessions),
-               "--listen", addresses[0], "--admin-listen", addresses[1], "--grpc-listen", addresses[2]]
-    with tempfile.TemporaryFile() as log, subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log) as process:
-        try:
-            started = time.monotonic()
-            while not ready(addresses[1]):
-                if process.poll() is not None:
-                    log.seek(0)
-                    sys.exit(f"error: the service ended:\n{log.read().decode()[-2000:]}")
-                time.sleep(0.05)
-            print(f"\nready after {time.monotonic() - started:.1f} s", flush=True)
-            yield f"http://{addresses[0]}"
-        finally:
-            process.terminate()
-            try:
-                process.wait(timeout=30)
-            except subprocess.TimeoutExpired:
-                process.kill()
-
-
-def ready(address: str) -> bool:
-    try:
-        return urllib.request.urlopen(f"http://{address}/ready", timeout=1).status == 200
-    except OSError:
-        return False
-
-
-def free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [taken.getsockname()[1] for taken in sockets]
-    for taken in sockets:
-        taken.close()
-    return ports
 
 
 if __name__ == "__main__":

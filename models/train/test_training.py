@@ -15,6 +15,9 @@ from options import parse
 from schedule import learning_rate, picture_side
 from training import Training
 
+# The pictures and the targets of a batch.
+Step = tuple[torch.Tensor, torch.Tensor]
+
 
 def assert_same(first: object, second: object) -> None:
     """Two states are equal to the last bit."""
@@ -150,35 +153,35 @@ def test_picture_sides(progress: float, side: int) -> None:
     assert picture_side(progress, first=80, last=112) == side
 
 
-def test_pictures_grow_to_their_last_side(
-    flags: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    sides = []
+@pytest.fixture
+def steps(monkeypatch: pytest.MonkeyPatch) -> list[Step]:
+    """What every step of the trainings in a test was given."""
+    seen: list[Step] = []
     step = Training.train_step
 
     def watched(training: Training, images: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        sides.append(images.shape[2:])
+        seen.append((images, targets))
         return step(training, images, targets)
 
     monkeypatch.setattr(Training, "train_step", watched)
+    return seen
+
+
+def test_pictures_grow_to_their_last_side(
+    flags: list[str], tmp_path: Path, steps: list[Step]
+) -> None:
     growing = ["--first-side", "16", "--last-side", "48", "--upscale", "2"]
     train.main([*flags, *growing, "--output", str(tmp_path / "run")])
+    sides = [images.shape[2:] for images, _ in steps]
     assert sides == [(16, 16)] * 4 + [(32, 32)] * 4 + [(48, 48)] * 4
 
 
 def test_at_the_end_nothing_is_mixed(
-    flags: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    flags: list[str], tmp_path: Path, steps: list[Step]
 ) -> None:
-    certain = []
-    step = Training.train_step
-
-    def watched(training: Training, images: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        certain.append(bool((targets.amax(1) == 1).all()))
-        return step(training, images, targets)
-
-    monkeypatch.setattr(Training, "train_step", watched)
     mixing = ["--mixup", "1", "--unmixed", "0.25"]
     train.main([*flags, *mixing, "--output", str(tmp_path / "run")])
+    certain = [bool((targets.amax(1) == 1).all()) for _, targets in steps]
     assert not all(certain[:9])
     assert all(certain[9:])
 
