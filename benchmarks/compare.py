@@ -2,7 +2,7 @@
 
     python3 benchmarks/compare.py --photos DIR
 
-Sets up its peers in environments of their own under target/, drives each with wrk by turns, and writes
+Sets up its peers in environments of their own under target/, drives each by turns, and writes
 benchmarks/RESULTS.md with its figures and pictures. Cases that are not run keep their results. Without
 `--photos` it makes pictures of 500x375 by itself.
 """
@@ -10,7 +10,6 @@ benchmarks/RESULTS.md with its figures and pictures. Cases that are not run keep
 import argparse
 import shutil
 import signal
-import subprocess
 import sys
 from pathlib import Path
 
@@ -20,6 +19,7 @@ sys.path.insert(0, str(ROOT / "scripts"))
 from compare import report  # noqa: E402
 from compare.bench import Bench  # noqa: E402
 from compare.cases import CASES  # noqa: E402
+from peers.servers import build  # noqa: E402
 
 
 def main() -> None:
@@ -27,7 +27,7 @@ def main() -> None:
     if not shutil.which("wrk"):
         sys.exit("error: wrk is missing; install it (Debian: apt-get install wrk; macOS: brew install wrk)")
     if not options.no_build:
-        subprocess.run(["make", "--no-print-directory", "build"], cwd=ROOT, check=True)
+        build()
     # So that a run that is told to end takes its servers with it.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))
     bench = Bench(options)
@@ -48,7 +48,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--seconds", type=int, default=5, help="of each measurement (default: 5)")
     parser.add_argument("--clients", type=int, default=16, help="where a case does not say (default: 16)")
     parser.add_argument("--peers", nargs="*", metavar="PEER", help="only these, as in LitServe FastAPI (default: all)")
-    parser.add_argument("--no-build", action="store_true", help="take target/release/resnet-serve as it is")
+    parser.add_argument("--no-build", action="store_true", help="take what is in target/release as it is")
     options = parser.parse_args()
     options.photos = options.photos and options.photos.resolve()
     return options

@@ -13,9 +13,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from peers.servers import BINARY, ROOT, resnet_serve
+from peers.servers import BINARY, LOAD, ROOT, resnet_serve
 
-LOAD = ROOT / "target/release/examples/load"
 # In half precision from bytes, and as it is built by default.
 MODELS = {"half": ["--precision", "fp16", "--input-type", "uint8"], "single": []}
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}

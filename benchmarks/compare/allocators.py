@@ -22,7 +22,7 @@ def allocators(bench: Bench) -> Iterator[Rows]:
     for model in (bench.trivial, bench.resnet50):
         for name, library in found.items():
             contestant = replace(THIS_SERVER, start=partial(start, library)) if library else THIS_SERVER
-            turns[f"{model.name}, {name}"] = partial(bench.serve, contestant, model, bench.photos, bench.options.clients)
+            turns[f"{model.name}, {name}"] = partial(bench.serve, contestant, model, bench.photos, bench.load())
     return by_turns(bench.options.rounds, turns)
 
 

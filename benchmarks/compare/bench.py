@@ -8,7 +8,7 @@ import time
 import urllib.error
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from peers import photos
 from peers.peers import PEERS, Body, Peer, raw
 from peers.servers import BINARY, ROOT, NotReady, Server, get, resnet_serve
 
-from compare.load import Bodies, Load, drive, measure
+from compare.load import Bodies, Load, measure
 
 HERE = Path(__file__).resolve().parent
 MADE = ROOT / "target/benchmarks"
@@ -144,17 +144,21 @@ class Bench:
     def bodies(self, bodies: list[Body]) -> Bodies:
         return Bodies(MADE / "bodies", bodies)
 
-    def serve(self, contestant: Contestant, model: Path, pictures: list[Path], clients: int, seconds: int = 0) -> dict:
-        """One trial: a fresh server, warmed up and then measured, for so many seconds at least."""
+    def serve(self, contestant: Contestant, model: Path, pictures: list[Path], load: Load) -> dict:
+        """One trial: a fresh server, warmed up and then measured."""
         bodies = self.bodies([contestant.encode(picture.read_bytes()) for picture in pictures])
         with contestant.running(model) as server:
-            return self.loaded(server, server.url, bodies, clients, seconds)
+            return self.loaded(server, server.url, bodies, load)
 
-    def loaded(self, server: Server, url: str, bodies: Bodies, clients: int, seconds: int = 0) -> dict:
+    def loaded(self, server: Server, url: str, bodies: Bodies, load: Load) -> dict:
         """What a server does that has been warmed up."""
-        drive(url, bodies, Load(clients, WARM_UP))
+        replace(load, seconds=WARM_UP).drive(url, bodies)
         time.sleep(SETTLE)
-        return measure(server, url, bodies, Load(clients, max(seconds, self.options.seconds)))
+        return measure(server, url, bodies, load)
+
+    def load(self, clients: int = 0) -> Load:
+        """As the options say, or with so many clients."""
+        return Load(clients or self.options.clients, self.options.seconds)
 
     def reference(self, what: str, model: Path, *flags: object) -> dict:
         """One trial of a loop without a server."""

@@ -14,7 +14,7 @@ from compare import tensors
 from compare.allocators import allocators
 from compare.bench import OURS, THIS_SERVER, Bench, Contestant
 from compare.instructions import instructions
-from compare.load import Load, drive, measure
+from compare.load import Load, WaitingLoad, measure
 from compare.profile import profile
 from compare.telemetry import telemetry
 from compare.trials import Rows, by_turns
@@ -51,7 +51,7 @@ def idle(bench: Bench) -> Iterator[Rows]:
     for intra in sorted({1, CORES}):
         flags = [f"--sessions={CORES // intra}", f"--intra-threads={intra}"]
         flagged = replace(THIS_SERVER, start=partial(resnet_serve, flags=flags))
-        turns[f"resnet-serve, {intra}"] = partial(bench.serve, flagged, bench.resnet50, bench.photos, 1)
+        turns[f"resnet-serve, {intra}"] = partial(bench.serve, flagged, bench.resnet50, bench.photos, bench.load(1))
         turns[f"decode and run, {intra}"] = partial(bench.reference, "once", bench.resnet50, "--intra", intra, "--photos",
                                                     *bench.photos)
     return by_turns(bench.options.rounds, turns)
@@ -85,9 +85,9 @@ def decoding(bench: Bench, pictures: list[Path]) -> dict:
     """What its own stage of decoding and resizing takes when nothing else goes on."""
     bodies = bench.bodies([THIS_SERVER.encode(picture.read_bytes()) for picture in pictures])
     with THIS_SERVER.start(bench.trivial) as server:
-        drive(server.url, bodies, Load(1, 1))
+        Load(1, 1).drive(server.url, bodies)
         before = stage(server.metrics_url)
-        row = measure(server, server.url, bodies, Load(1, bench.options.seconds))
+        row = measure(server, server.url, bodies, bench.load(1))
         seconds, count = (after - earlier for after, earlier in zip(stage(server.metrics_url), before, strict=True))
     kilobytes = sum(len(picture.read_bytes()) for picture in pictures) / len(pictures) / 1000
     return row | {"decode_ms": 1000 * seconds / count, "kilobytes": kilobytes}
@@ -101,15 +101,16 @@ def stage(metrics_url: str) -> tuple[float, float]:
     return float(found[0].split()[-1]), float(found[1].split()[-1])
 
 
-# 256 wait for ten seconds: those that a shorter measurement cuts off would be missing.
+# 256 wait for ten seconds, so that few of them would ask twice in a shorter measurement.
 SECONDS_OF_MANY = 20
 
 
 def many_clients(bench: Bench) -> Iterator[Rows]:
     """(f) One client to 256, with ResNet-50."""
-    # wrk asks again at once where it is refused, and not when `Retry-After` says so.
+    # The clients ask again at once where they are refused, and not when `Retry-After` says so.
     patient = replace(THIS_SERVER, start=partial(resnet_serve, flags=["--request-timeout=60s"]))
-    turns = {f"{OURS}, {clients}": partial(bench.serve, patient, bench.resnet50, bench.photos, clients, SECONDS_OF_MANY)
+    turns = {f"{OURS}, {clients}": partial(bench.serve, patient, bench.resnet50, bench.photos,
+                                            WaitingLoad(clients, max(SECONDS_OF_MANY, bench.options.seconds)))
              for clients in CLIENTS}
     return by_turns(bench.options.rounds, turns)
 
@@ -142,7 +143,7 @@ def papers(bench: Bench) -> Iterator[Rows]:
 
 def paper(bench: Bench, model: Path) -> dict:
     """One client, so that a network has as many cores as one picture gets."""
-    return bench.serve(THIS_SERVER, model, bench.photos, 1) | {"giga_multiply_adds": multiply_adds(model) / 1e9}
+    return bench.serve(THIS_SERVER, model, bench.photos, bench.load(1)) | {"giga_multiply_adds": multiply_adds(model) / 1e9}
 
 
 def multiply_adds(model: Path) -> int:
@@ -155,7 +156,7 @@ def side_by_side(bench: Bench, model: Path, pictures: list[Path]) -> dict[str, C
 
 
 def serving(bench: Bench, contestant: Contestant, model: Path, pictures: list[Path]) -> Callable[[], dict]:
-    return partial(bench.serve, contestant, model, pictures, bench.options.clients)
+    return partial(bench.serve, contestant, model, pictures, bench.load())
 
 
 CASES: dict[str, Callable[[Bench], Iterator[Rows]]] = {

@@ -1,4 +1,4 @@
-"""Load by wrk: the bodies that it posts, and what it reports."""
+"""Load on a server: the bodies that are posted, and what the client reports."""
 
 import json
 import shutil
@@ -10,23 +10,24 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from peers.peers import Body
-from peers.servers import Server
+from peers.servers import LOAD, Server
 
 SCRIPT = Path(__file__).with_name("post.lua")
 
 
 class Bodies:
-    """What is posted, in a folder that wrk reads."""
+    """What is posted, in a folder that the clients read."""
 
     def __init__(self, folder: Path, bodies: list[Body]) -> None:
         shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
         self.folder = folder
+        self.files = folder / "bodies"
+        self.files.mkdir(parents=True)
         self.first = bodies[0]
-        paths = [folder / f"{index}.body" for index in range(len(bodies))]
+        paths = [self.files / f"{index:03}" for index in range(len(bodies))]
         for path, body in zip(paths, bodies, strict=True):
             path.write_bytes(body.data)
-        (folder / "bodies").write_text("".join(f"{path}\n" for path in paths))
+        (folder / "paths").write_text("".join(f"{path}\n" for path in paths))
         (folder / "headers").write_text("".join(f"{line}\n" for line in self.first.headers))
 
     def answer(self, url: str) -> object:
@@ -38,19 +39,35 @@ class Bodies:
 
 @dataclass(frozen=True)
 class Load:
+    """Clients that each wait for their answer before they ask again, by wrk. Those that wait at its end get none."""
+
     clients: int
     seconds: int
 
+    def drive(self, url: str, bodies: Bodies) -> dict:
+        threads = min(self.clients, 2)
+        said = output(["wrk", f"--threads={threads}", f"--connections={self.clients}", f"--duration={self.seconds}s",
+                       "--timeout=120s", f"--script={SCRIPT}", url, "--", str(bodies.folder)])
+        return json.loads(next(line for line in said.splitlines() if line.startswith("{")))
 
-def drive(url: str, bodies: Bodies, load: Load) -> dict:
-    """One run of wrk, whose clients each wait for their answer."""
-    command = ["wrk", f"--threads={min(load.clients, 2)}", f"--connections={load.clients}", f"--duration={load.seconds}s",
-               "--timeout=120s", f"--script={SCRIPT}", url, "--", str(bodies.folder)]
+
+class WaitingLoad(Load):
+    """The same by `examples/load`, which waits for every answer; for pictures as raw bodies."""
+
+    def drive(self, url: str, bodies: Bodies) -> dict:
+        found = json.loads(output([str(LOAD), f"--clients={self.clients}", f"--duration={self.seconds}",
+                                   f"--photos={bodies.files}", url]))
+        failed = found["not_connected"] + found["lost"]
+        statuses = found["requests"] - failed - found["answered_in_time"]
+        return {"requests": found["requests"] - failed, "seconds": found["seconds"], "statuses": statuses, "failed": failed,
+                "p50_ms": found["answers_ms"]["p50"], "p99_ms": found["answers_ms"]["p99"]}
+
+
+def output(command: list[str]) -> str:
     done = subprocess.run(command, capture_output=True, text=True)
-    lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
-    if done.returncode or not lines:
+    if done.returncode or "{" not in done.stdout:
         sys.exit(f"error: {' '.join(command)}\n{done.stdout}{done.stderr}")
-    return json.loads(lines[0])
+    return done.stdout
 
 
 def measure(server: Server, url: str, bodies: Bodies, load: Load) -> dict:
@@ -59,7 +76,7 @@ def measure(server: Server, url: str, bodies: Bodies, load: Load) -> dict:
     reading = threading.Timer(load.seconds / 2, lambda: memory.append(server.proportional_mib()))
     reading.start()
     cpu = server.cpu_seconds()
-    row = drive(url, bodies, load)
+    row = load.drive(url, bodies)
     cpu = server.cpu_seconds() - cpu
     reading.join()
     answered = row["requests"] - row["statuses"]

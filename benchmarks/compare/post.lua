@@ -1,4 +1,4 @@
--- Posts files in turn, for wrk: post.lua FOLDER, which has `bodies` (paths), `headers` (lines) and the bodies.
+-- Posts files in turn, for wrk: post.lua FOLDER, which has `paths` (of the bodies) and `headers`, a line each.
 
 local threads = 0
 
@@ -14,7 +14,7 @@ function init(args)
     headers[name] = value
   end
   requests = {}
-  for path in io.lines(args[1] .. "/bodies") do
+  for path in io.lines(args[1] .. "/paths") do
     local file = assert(io.open(path, "rb"))
     requests[#requests + 1] = wrk.format("POST", nil, headers, file:read("*a"))
     file:close()

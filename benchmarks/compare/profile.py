@@ -5,13 +5,13 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from peers.servers import ROOT, resnet_serve
 
 from compare.bench import MADE, THIS_SERVER, WARM_UP, Bench
 from compare.groups import of_stack
-from compare.load import Load, drive
 from compare.trials import Rows
 
 HERE = Path(__file__).resolve().parent
@@ -52,13 +52,12 @@ def sampled(bench: Bench, model: Path) -> Path:
     file = MADE / "perf.data"
     bodies = bench.bodies([THIS_SERVER.encode(picture.read_bytes()) for picture in bench.photos])
     with resnet_serve(model) as server:
-        load = Load(bench.options.clients, WARM_UP)
-        drive(server.url, bodies, load)
+        replace(bench.load(), seconds=WARM_UP).drive(server.url, bodies)
         # By time, not by cycles: a virtual machine often has no counters. Stacks by the tables that exceptions use.
         command = ["perf", "record", "--quiet", "--event=cpu-clock", f"--freq={FREQUENCY}", "--call-graph=dwarf,16384",
                    f"--pid={server.process.pid}", f"--output={file}", "--", "sleep", str(bench.options.seconds)]
         recording = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-        drive(server.url, bodies, Load(bench.options.clients, bench.options.seconds + 1))
+        replace(bench.load(), seconds=bench.options.seconds + 1).drive(server.url, bodies)
         said = recording.communicate()[1]
     if recording.returncode:
         sys.exit(f"error: {' '.join(command)}\n{said}")

@@ -69,7 +69,8 @@ SECTIONS = {
         "client. Photos that were made larger have few bytes for their size; with grain they have as many as a camera's.",
         [RATE, P50, CPU, MEMORY, Column("decode and resize, ms", "decode_ms", 2, spread=True), Column("kB", "kilobytes", 0)]),
     "clients": Section(
-        "(f) 1 to 256 clients", "ResNet-50, for 20 s each and with `--request-timeout=60s`, because 256 wait for ten seconds.", LOAD,
+        "(f) 1 to 256 clients", "ResNet-50, for 20 s each and with `--request-timeout=60s`, because 256 wait for ten seconds. "
+        "The client is `examples/load`, which waits for the last answers; wrk leaves before them.", LOAD,
         client_points),
     "start": Section(
         "(g) Start and memory", "ResNet-50, from the command to the first `ready`, when every batch size has been run. Peak RSS "

@@ -60,7 +60,7 @@ def watched(bench: Bench, traced: bool) -> dict:
 
 def loaded(bench: Bench, server: Server) -> dict:
     bodies = bench.bodies([raw(picture.read_bytes()) for picture in bench.photos])
-    return bench.loaded(server, server.url, bodies, bench.options.clients)
+    return bench.loaded(server, server.url, bodies, bench.load())
 
 
 class Receiver(ThreadingHTTPServer):

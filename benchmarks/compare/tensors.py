@@ -35,4 +35,4 @@ def trial(bench: "Bench", name: str, form: str) -> dict:
     bodies = bench.bodies([body(form, BEST_FIVE if name == "resnet-serve" else {})])
     with bench.contestants[name].running(bench.trivial) as server:
         bodies.answer(server.tensors_url)
-        return bench.loaded(server, server.tensors_url, bodies, bench.options.clients)
+        return bench.loaded(server, server.tensors_url, bodies, bench.load())

@@ -24,10 +24,9 @@ import container  # noqa: E402
 import report  # noqa: E402
 from peers import photos  # noqa: E402
 from peers.peers import LITSERVE, litserve  # noqa: E402
-from peers.servers import ROOT, Server, resnet_serve  # noqa: E402
+from peers.servers import LOAD, ROOT, Server, build, resnet_serve  # noqa: E402
 from report import shown  # noqa: E402
 
-LOAD = ROOT / "target/release/examples/load"
 MULTIPLES = [0.5, 0.9, 1.0, 2.0, 3.0, 5.0]
 CLIENTS = [1, 4, 16, 64, 256]
 
@@ -43,8 +42,7 @@ def main() -> None:
     parser.add_argument("--drains", type=int, default=50, help="SIGTERMs under load (default: 50)")
     parser.add_argument("--no-peer", action="store_true", help="leave LitServe out")
     options = parser.parse_args()
-    subprocess.run(["make", "--no-print-directory", "build"], cwd=ROOT, check=True)
-    subprocess.run(["cargo", "build", "--release", "--locked", "--example", "load"], cwd=ROOT, check=True)
+    build()
     with tempfile.TemporaryDirectory() as folder:
         if options.photos is None:
             options.photos = photos.synthetic(Path(folder), peer_programs() / "python")

@@ -14,8 +14,15 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 BINARY = ROOT / "target/release/resnet-serve"
+LOAD = ROOT / "target/release/examples/load"
 LAYOUT = ("sessions", "intra_threads", "max_batch")
 PATIENCE = 120  # seconds until a server must be ready
+
+
+def build() -> None:
+    """This server and the client in `examples/load`."""
+    subprocess.run(["make", "--no-print-directory", "build"], cwd=ROOT, check=True)
+    subprocess.run(["cargo", "build", "--release", "--locked", "--example", "load"], cwd=ROOT, check=True)
 
 
 def free_port() -> int:
