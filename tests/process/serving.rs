@@ -2,11 +2,12 @@
 
 use std::io::Write as _;
 use std::net::TcpStream;
+use std::path::Path;
 
 use reqwest::{Client, Method, StatusCode};
 use serde_json::Value;
 
-use crate::support::{Service, SmallModel, png, run, stderr, stdout};
+use crate::support::{Service, SmallModel, end_while_loading, png, run, stderr, stdout};
 
 async fn classify(service: &Service) -> Value {
     let request = Client::new().post(service.url("/classify?top_k=10")).body(png());
@@ -183,6 +184,17 @@ fn a_client_that_holds_an_admin_connection_does_not_hold_the_process() {
     let (status, _) = service.wait();
     assert_eq!(status.code(), Some(0));
     drop(client);
+}
+
+#[test]
+fn sigterm_during_the_start_exits_0() {
+    // A network that takes a while to load: threads are at it when the process ends.
+    let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/everyday-200");
+    for _ in 0..5 {
+        let (status, rest) = end_while_loading(&model);
+        assert_eq!(status.code(), Some(0), "{rest}");
+        assert!(!rest.contains("ERROR"), "{rest}");
+    }
 }
 
 #[test]

@@ -102,15 +102,10 @@ impl Service {
 
     /// The same with variables set.
     pub(crate) fn start_in(model: &Path, flags: &[&str], variables: &[(&str, &str)]) -> Self {
-        let mut child = command()
-            .args(["serve", "--listen=127.0.0.1:0", "--admin-listen=127.0.0.1:0"])
-            .args(["--grpc-listen=127.0.0.1:0", "--log-format=json", "--model"])
-            .arg(model)
-            .args(flags)
-            .envs(variables.iter().copied())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        Self::read(spawn(model, flags, variables))
+    }
+
+    fn read(mut child: Child) -> Self {
         let mut log = BufReader::new(child.stderr.take().unwrap());
         let start_log = lines_until(&mut log, "ready");
         let public = address(&start_log, "public");
@@ -133,8 +128,7 @@ impl Service {
     }
 
     pub(crate) fn signal(&self, signal: &str) {
-        let status = Command::new("kill").args([signal, &self.child.id().to_string()]).status();
-        assert!(status.unwrap().success());
+        send(&self.child, signal);
     }
 
     /// Waits for the end and returns what was left of the log.
@@ -143,6 +137,36 @@ impl Service {
         self.log.read_to_string(&mut rest).unwrap();
         (self.child.wait().unwrap(), rest)
     }
+}
+
+/// The service as it begins, its log in a pipe.
+fn spawn(model: &Path, flags: &[&str], variables: &[(&str, &str)]) -> Child {
+    command()
+        .args(["serve", "--listen=127.0.0.1:0", "--admin-listen=127.0.0.1:0"])
+        .args(["--grpc-listen=127.0.0.1:0", "--log-format=json", "--model"])
+        .arg(model)
+        .args(flags)
+        .envs(variables.iter().copied())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+/// Ends a service with a signal as soon as it listens, before it has loaded its model; how it
+/// ended, and the rest of its log.
+pub(crate) fn end_while_loading(model: &Path) -> (ExitStatus, String) {
+    let mut child = spawn(model, &[], &[]);
+    let mut log = BufReader::new(child.stderr.take().unwrap());
+    lines_until(&mut log, "listening");
+    send(&child, "-TERM");
+    let mut rest = String::new();
+    log.read_to_string(&mut rest).unwrap();
+    (child.wait().unwrap(), rest)
+}
+
+fn send(child: &Child, signal: &str) {
+    let status = Command::new("kill").args([signal, &child.id().to_string()]).status();
+    assert!(status.unwrap().success());
 }
 
 impl Drop for Service {
