@@ -49,6 +49,10 @@ impl Collector {
             match backlog.next(self.worker, now) {
                 Next::Run(jobs) => {
                     self.shared.metrics.queue_images.sub(gauge(jobs.len()));
+                    // Those that stay may have come while only this worker was told of them.
+                    if backlog.waiting() > 0 {
+                        self.shared.arrived.notify_one();
+                    }
                     return Some(jobs);
                 }
                 Next::Stop => return None,
@@ -134,5 +138,88 @@ impl Collector {
     pub(super) fn decide(&self, now: Instant) -> Next {
         self.sweep(now);
         self.shared.lock().next(self.worker, now)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroUsize;
+
+    use tokio::sync::oneshot;
+
+    use super::*;
+    use crate::batching::job::{Content, Prepared, Row};
+    use crate::batching::{Gathering, JobError, Queue, pair};
+    use crate::inference::Wanted;
+    use crate::memory::Charge;
+    use crate::preprocess::Pixels;
+    use crate::telemetry::metrics::Metrics;
+
+    const LONG: Duration = Duration::from_mins(1);
+
+    /// Two workers with batches of one image.
+    fn queue() -> (Queue, Collector) {
+        let count = |number| NonZeroUsize::new(number).unwrap();
+        let gathering = Gathering {
+            queue_capacity: count(8),
+            sizes: BatchSizes::Any { limit: count(1) },
+            max_wait: Duration::ZERO,
+            workers: count(2),
+            decoders: count(1),
+        };
+        pair(gathering, Arc::new(Metrics::new()))
+    }
+
+    fn picture() -> Prepared {
+        let content = Content::Pixels(Pixels::black(1, 1));
+        Prepared { content, wanted: Wanted::Logits, charge: Arc::new(Charge::nothing()) }
+    }
+
+    /// Puts an image in line and tells nobody.
+    fn put(queue: &Queue, collector: &Collector) -> oneshot::Receiver<Result<Row, JobError>> {
+        let now = Instant::now();
+        let slot = queue.reserve(NonZeroUsize::MIN, now + LONG).unwrap().pop().unwrap();
+        let (reply, answer) = oneshot::channel();
+        let job = Job {
+            image: picture(),
+            deadline: now + LONG,
+            submitted: now,
+            engines_lost: 0,
+            reply,
+            journey: None,
+            slot,
+        };
+        collector.shared.lock().push(job, now);
+        answer
+    }
+
+    fn answer_all(collector: &Collector) {
+        while let Some(jobs) = collector.next_batch() {
+            for job in jobs {
+                job.answer(Ok(Row::default()));
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn who_leaves_images_in_line_wakes_a_worker_that_waits() {
+        let (queue, collector) = queue();
+        let waiting = collector.for_worker(1);
+        let worker = std::thread::spawn(move || answer_all(&waiting));
+        let slot = queue.reserve(NonZeroUsize::MIN, Instant::now() + LONG).unwrap().pop().unwrap();
+        slot.submit(picture(), Instant::now() + LONG).await.unwrap();
+        while queue.load().stalled > Duration::ZERO {
+            std::thread::yield_now(); // until it waits again
+        }
+        let _first = put(&queue, &collector);
+        let second = put(&queue, &collector);
+
+        let taken = collector.next_batch().unwrap();
+
+        assert_eq!(taken.len(), 1);
+        assert!(tokio::time::timeout(LONG / 2, second).await.is_ok(), "nobody took the second");
+        drop(taken);
+        queue.close();
+        worker.join().unwrap();
     }
 }

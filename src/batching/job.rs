@@ -41,7 +41,7 @@ pub struct Job {
     pub deadline: Instant,
     /// When it came into the queue.
     pub submitted: Instant,
-    /// Engines that failed for good with this image alone in their batch.
+    /// Engines that failed for good with this image in their batch.
     pub(super) engines_lost: u32,
     pub(super) reply: oneshot::Sender<Result<Row, JobError>>,
     /// Its spans, where it is traced.
