@@ -87,14 +87,17 @@ async fn take_apart(
     };
     purpose.pipeline.grow(&mut charge, copies)?;
     let most = purpose.pipeline.max_images().get();
-    let parse = move || match form {
-        Form::Raw => Ok((vec![Ok(body)], None)),
-        Form::Json => from_json(&body),
-        Form::Multipart { boundary } => from_multipart(body, boundary, most),
+    // The charge goes along: the work is done to its end even if its client leaves.
+    let parse = move || {
+        let parts = match form {
+            Form::Raw => (vec![Ok(body)], None),
+            Form::Json => from_json(&body)?,
+            Form::Multipart { boundary } => from_multipart(body, boundary, most)?,
+        };
+        charge.shrink_to(length);
+        Ok((parts, charge))
     };
-    let parts = purpose.compute(parse).await?;
-    charge.shrink_to(length);
-    Ok((parts, charge))
+    purpose.compute(parse).await
 }
 
 impl Form {
