@@ -82,6 +82,9 @@ pub enum StartError {
     /// The system gives no thread.
     #[error("a worker's thread could not be started: {0}")]
     Thread(#[from] std::io::Error),
+    /// A worker panicked before its first batch.
+    #[error("a worker died before its first batch")]
+    WorkerDied,
 }
 
 /// How a folder is read: [`Model::open`] hashes the graph while the runtime reads it, [`Model::load`]
@@ -239,7 +242,7 @@ fn start_workers(
     let model = Arc::clone(&factory.model);
     let factory: Arc<dyn EngineFactory> = Arc::new(factory);
     let (report, reports) = mpsc::channel();
-    let mut workers = Vec::new();
+    let (engine_count, mut workers) = (engines.len(), Vec::new());
     for (index, engine) in engines.into_iter().enumerate() {
         let mut worker = Worker::new(
             collector.for_worker(index),
@@ -268,7 +271,11 @@ fn start_workers(
         }
     }
     drop(report);
-    (workers, reports.iter().collect())
+    let reports: Vec<Result<(), StartError>> = reports.iter().collect();
+    // A thread that panics reports nothing.
+    let all = reports.len() == engine_count;
+    let result = reports.into_iter().collect::<Result<(), _>>();
+    (workers, result.and(if all { Ok(()) } else { Err(StartError::WorkerDied) }))
 }
 
 /// What a worker has to get right before its first request.
