@@ -131,7 +131,9 @@ fn limits(text: &str) -> Result<Limits, String> {
 
 fn rate(text: &str) -> Result<Rate, String> {
     let rate = text.parse().ok().and_then(Rate::per_second);
-    rate.ok_or_else(|| "`rate` is a number of requests a second, above 0".to_owned())
+    rate.ok_or_else(|| {
+        "`rate` is a number of requests a second, at least one a day (0.0000116)".to_owned()
+    })
 }
 
 fn count(text: &str) -> Result<NonZeroUsize, String> {
@@ -167,9 +169,10 @@ mod tests {
             ("al ice:00", "`name:`"),
             (&format!("alice:{DIGEST}0"), "SHA-256"),
             (&format!("alice:{DIGEST}:"), "each once"),
-            (&format!("alice:{DIGEST}:rate=0"), "above 0"),
-            (&format!("alice:{DIGEST}:rate=nan"), "above 0"),
-            (&format!("alice:{DIGEST}:rate=inf"), "above 0"),
+            (&format!("alice:{DIGEST}:rate=0"), "one a day"),
+            (&format!("alice:{DIGEST}:rate=nan"), "one a day"),
+            (&format!("alice:{DIGEST}:rate=inf"), "one a day"),
+            (&format!("alice:{DIGEST}:rate=1e-20"), "one a day"),
             (&format!("alice:{DIGEST}:inflight=0"), "above 0"),
             (&format!("alice:{DIGEST}:rate=1,rate=2"), "each once"),
             (&format!("alice:{DIGEST}:burst=1"), "each once"),

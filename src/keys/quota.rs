@@ -14,6 +14,9 @@ const SOON: Duration = Duration::from_secs(1);
 /// Requests a second; more than anybody sends is no limit.
 const HIGHEST_RATE: f64 = 1e6;
 
+/// One request a day.
+const LOWEST_RATE: f64 = 1.0 / (24.0 * 60.0 * 60.0);
+
 /// What a line of the file allows; what is not there has no limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Limits {
@@ -54,7 +57,7 @@ struct Bucket {
 
 impl Rate {
     pub(super) fn per_second(requests: f64) -> Option<Self> {
-        (requests > 0.0 && requests <= HIGHEST_RATE).then_some(Self(requests))
+        (LOWEST_RATE..=HIGHEST_RATE).contains(&requests).then_some(Self(requests))
     }
 
     fn burst(self) -> f64 {
