@@ -98,8 +98,9 @@ impl Call {
     /// When a message came that has just come.
     pub(super) fn message_arrival(&self, app: &AppState) -> Arrival {
         match self.method {
-            Method::StreamInfer => arrival(app, self.patience),
-            Method::Infer | Method::Other => self.arrival,
+            // Of the other methods some are streams.
+            Method::StreamInfer | Method::Other => arrival(app, self.patience),
+            Method::Infer => self.arrival,
         }
     }
 
