@@ -54,10 +54,12 @@ pub enum ReloadError {
     #[error("the service is {0}; models are loaded anew only while it serves")]
     NotServing(&'static str),
     /// The folder is not in order, or the network does not run.
-    #[error("{} as before: {}", serve(failures), causes(failures))]
+    #[error("{} as before: {}{}", serve(failures), causes(failures), replaced(reloaded))]
     Failed {
         /// Each model and what is wrong with it.
         failures: Vec<(String, String)>,
+        /// The other models, which were asked for too.
+        reloaded: Vec<Reloaded>,
     },
 }
 
@@ -95,6 +97,12 @@ fn serve(failures: &[(String, String)]) -> String {
         [one] => format!("the model {one} serves"),
         all => format!("the models {} serve", all.join(", ")),
     }
+}
+
+/// What was done all the same.
+fn replaced(reloaded: &[Reloaded]) -> String {
+    let names: Vec<String> = reloaded.iter().map(|model| format!("`{}`", model.name)).collect();
+    if names.is_empty() { String::new() } else { format!("; loaded anew: {}", names.join(", ")) }
 }
 
 fn causes(failures: &[(String, String)]) -> String {

@@ -93,7 +93,11 @@ impl Reloader {
                 Err(cause) => failures.push((self.places[index].name.clone(), cause)),
             }
         }
-        if failures.is_empty() { Ok(reloaded) } else { Err(ReloadError::Failed { failures }) }
+        if failures.is_empty() {
+            Ok(reloaded)
+        } else {
+            Err(ReloadError::Failed { failures, reloaded })
+        }
     }
 
     async fn reload_changed(&mut self) {

@@ -143,6 +143,7 @@ async fn one_of_several_models_can_be_chosen_and_no_name_is_taken_twice() {
     assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR);
     let detail = problem["detail"].as_str().unwrap();
     assert!(detail.contains("another model is named `cifar-resnet20` already"), "{detail}");
+    assert!(detail.ends_with("; loaded anew: `cifar-resnet20`"), "{detail}");
     assert_eq!(answering(&service).await["version"], "2", "the other was reloaded");
 }
 
