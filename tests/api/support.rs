@@ -40,6 +40,9 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 use tracing::dispatcher;
 
+/// With what is waited for, which takes milliseconds.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 const MANIFEST: &str = r#"
     name = "colors"
     version = "7"
@@ -297,7 +300,10 @@ fn keys(lines: &str) -> Option<Keys> {
 
 /// Waits for what another task is about to do, without guessing how long it takes.
 pub(crate) async fn until(condition: impl Fn() -> bool) {
+    // By a clock that no test holds.
+    let begin = std::time::Instant::now();
     while !condition() {
+        assert!(begin.elapsed() < PATIENCE, "what was waited for has not come");
         tokio::task::yield_now().await;
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
