@@ -41,7 +41,7 @@ def quantiles(metric: str, labels: str, by: str = "le") -> list[tuple[str, str]]
 
 def slow(metric: str, labels: str) -> str:
     """The share of more than a second."""
-    within = total(f"{metric}_bucket", labels=labels + ', le="1"')
+    within = total(f"{metric}_bucket", labels=labels + ', le=~"1|1[.]0"')
     return f'1 - {within} / ({total(f"{metric}_count", labels=labels)} > 0)'
 
 

@@ -117,6 +117,13 @@ class Names(unittest.TestCase):
         own = {name for name in declared() if name.startswith("resnet_serve_")}
         self.assertEqual({SUFFIX.sub("", name) for name in own} - named, set())
 
+    def test_a_bucket_is_found_however_prometheus_writes_its_bound(self) -> None:
+        """Prometheus 2 keeps `1` as the program writes it, Prometheus 3 makes `1.0` of it."""
+        for name in ("rules.yaml", "alerts.yaml", "prometheusrule.yaml", "make_dashboard.py", "README.md"):
+            for operator, bound in re.findall(r'\ble(=~?)"([^"]*)"', (MONITORING / name).read_text()):
+                found = [each for each in ("1", "1.0", "10", "100", "10.0") if re.fullmatch(bound, each)]
+                self.assertEqual((operator, found), ("=~", ["1", "1.0"]), name)
+
     def test_what_is_recorded_is_what_is_used(self) -> None:
         recorded = {rule["record"] for group in load("rules.yaml")["groups"] for rule in group["rules"]}
         used = re.findall(r"\bjob:[a-z0-9_:]+", (MONITORING / "alerts.yaml").read_text())
