@@ -13,6 +13,8 @@ from kustomizations import OVERLAYS, TOGETHER, build, container, containers, dep
 VERSION = "1.32"
 # Kinds of operators, which Kubernetes' own schemas do not know.
 SCHEMAS = {path.stem: yaml.safe_load(path.read_text()) for path in (Path(__file__).parent / "schemas").glob("*.yaml")}
+# The admin port, by its name where it is declared and by its number where it is not.
+ADMIN = ("admin", 9090)
 QUANTITY = re.compile(r"^\d+(\.\d+)?(m|[KMGT]i?)?$")
 
 
@@ -109,15 +111,23 @@ class LockedDown(unittest.TestCase):
         self.assertIs(predictor["automountServiceAccountToken"], False)
 
     def test_only_monitoring_reaches_the_admin_port(self) -> None:
-        for documents in deployments():
-            rules = one(documents, "NetworkPolicy")["spec"]["ingress"]
-            admin = [rule for rule in rules if any(port["port"] == "admin" for port in rule["ports"])]
+        for documents in everything():
+            policy = one(documents, "NetworkPolicy")["spec"]
+            self.assertIn("Ingress", policy["policyTypes"])
+            admin = [rule for rule in policy["ingress"] if any(port["port"] in ADMIN for port in rule["ports"])]
             self.assertTrue(admin)
             for rule in admin:
-                self.assertEqual([port["port"] for port in rule["ports"]], ["admin"])
+                self.assertEqual(len(rule["ports"]), 1)
                 self.assertTrue(rule["from"])
             public = one(documents, "Service") if len(of_kind(documents, "Service")) == 1 else None
             self.assertNotIn("admin", [port["targetPort"] for port in public["spec"]["ports"]] if public else [])
+
+    def test_kserve_has_no_admin_port_to_put_into_its_service(self) -> None:
+        """It takes every port that the container declares, for which its clients then need no key."""
+        documents = build("kserve")
+        self.assertEqual([port["name"] for port in container(documents)["ports"]], ["http"])
+        policy = one(documents, "NetworkPolicy")["spec"]["podSelector"]["matchLabels"]
+        self.assertLessEqual(policy.items(), pod(documents)["labels"].items())
 
     def test_without_a_cpu_limit_threads_would_follow_the_node(self) -> None:
         for documents in everything():

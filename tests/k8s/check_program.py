@@ -51,7 +51,8 @@ class Named(unittest.TestCase):
             one_container = container(documents)
             for probe, path in (("startupProbe", "/ready"), ("readinessProbe", "/ready"), ("livenessProbe", "/live")):
                 ask = one_container[probe]["httpGet"]
-                self.assertEqual((ask["path"], ask["port"]), (path, "admin"))
+                port = 9090 if of_kind(documents, "ServingRuntime") else "admin"
+                self.assertEqual((ask["path"], ask["port"]), (path, port))
                 self.assertIn(path, program.admin_paths())
 
     def test_ports_are_those_that_it_listens_on(self) -> None:
@@ -59,7 +60,9 @@ class Named(unittest.TestCase):
             ports = {port["name"]: port["containerPort"] for port in container(documents)["ports"]}
             given = environment(documents)
             self.assertEqual(ports["http"], port_of(given["RESNET_SERVE_LISTEN"]))
-            self.assertEqual(ports["admin"], port_of(given["RESNET_SERVE_ADMIN_LISTEN"]))
+            # KServe is told of the public port alone; everything else there names this one by its number.
+            admin = 9090 if of_kind(documents, "ServingRuntime") else ports["admin"]
+            self.assertEqual(admin, port_of(given["RESNET_SERVE_ADMIN_LISTEN"]))
             # KServe sends requests to one port, and that is HTTP's.
             if "grpc" in ports:
                 self.assertEqual(ports["grpc"], port_of(given["RESNET_SERVE_GRPC_LISTEN"]))
@@ -134,7 +137,14 @@ class Named(unittest.TestCase):
         monitor, labels = one(documents, "PodMonitor")["spec"], pod(documents)["labels"]
         self.assertLessEqual(monitor["selector"]["matchLabels"].items(), labels.items())
         self.assertEqual(labels[monitor["jobLabel"]], "resnet-serve")
-        self.assertEqual(monitor["podMetricsEndpoints"][0]["port"], "admin")
+        endpoint, = monitor["podMetricsEndpoints"]
+        declared = {port["name"]: port["containerPort"] for port in container(documents)["ports"]}
+        relabeling, = endpoint["relabelings"]
+        self.assertEqual((relabeling["sourceLabels"], relabeling["targetLabel"]), (["__address__"], "__address__"))
+        admin = port_of(environment(documents)["RESNET_SERVE_ADMIN_LISTEN"])
+        for host in ("10.0.0.7", "[fd00::7]"):
+            found = re.fullmatch(relabeling["regex"], f"{host}:{declared[endpoint['port']]}")
+            self.assertEqual(relabeling["replacement"].replace("$1", found[1]), f"{host}:{admin}")
 
     def test_a_model_is_fetched_to_where_it_is_served_from(self) -> None:
         documents = build("overlays/cpu", ("model-from-volume",))
