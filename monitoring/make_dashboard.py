@@ -8,7 +8,8 @@ from pathlib import Path
 FILE = Path(__file__).with_name("dashboard.json")
 WIDTH = 24
 DATASOURCE = {"type": "prometheus", "uid": "${datasource}"}
-ONE = 'job="$job", instance=~"$instance"'
+# The label `namespace` is absent outside Kubernetes, which `.*` takes for all.
+ONE = 'namespace=~"$namespace", job="$job", instance=~"$instance"'
 REQUESTS = ONE + ', route=~"/classify|.*[iI]nfer"'
 READ = ONE + ', stage="read"'
 QUANTILES = (0.5, 0.95, 0.99)
@@ -71,7 +72,7 @@ ROWS: list[tuple[str, list[Panel]]] = [
         Panel("Goodput", [("images", CLASSIFIED)], "ops", "stat", 3, 4, "Images that got their labels, in a second."),
         Panel("Saturation", [("saturation", f'avg({gauge("resnet_serve_saturation_ratio")})')], "percentunit", "stat", 3, 4,
               "What arrives over what is sustained.", steps=FULL),
-        Panel("Alerts", [("{{alertname}} {{instance}}", 'ALERTS{alertname=~"ResnetServe.*", alertstate="firing"}')], kind="table",
+        Panel("Alerts", [("{{alertname}} {{instance}}", 'ALERTS{alertname=~"ResnetServe.*", alertstate="firing", namespace=~"$namespace|"}')], kind="table",
               width=6, height=4, about="What fires now; `ResnetServeWatchdog` always does.", options=TABLE),
     ]),
     ("Traffic and errors", [
@@ -179,8 +180,11 @@ def variable(name: str, query: str, **more: object) -> dict:
 def dashboard() -> dict:
     variables = [
         {"type": "datasource", "name": "datasource", "query": "prometheus"},
-        variable("job", "label_values(resnet_serve_build_info, job)"),
-        variable("instance", 'label_values(resnet_serve_build_info{job="$job"}, instance)', multi=True, includeAll=True, allValue=".+"),
+        variable("namespace", "label_values(resnet_serve_build_info, namespace)", multi=True, includeAll=True, allValue=".*",
+                 current={"text": ["All"], "value": ["$__all"]}),
+        variable("job", 'label_values(resnet_serve_build_info{namespace=~"$namespace"}, job)'),
+        variable("instance", 'label_values(resnet_serve_build_info{namespace=~"$namespace", job="$job"}, instance)', multi=True, includeAll=True,
+                 allValue=".+"),
     ]
     return {"uid": "resnet-serve", "title": "resnet-serve", "tags": ["resnet-serve"], "schemaVersion": 39, "editable": True, "refresh": "10s",
             "time": {"from": "now-1h", "to": "now"}, "templating": {"list": variables}, "panels": panels()}

@@ -11,7 +11,7 @@ from pathlib import Path
 FOLDER = Path(__file__).parent
 FILE = FOLDER / "prometheusrule.yaml"
 ALERTS = "alerts.yaml"
-NAME_RUNBOOK = [ALERTS, "alerts_test.yaml", "alerts_days_test.yaml"]
+NAME_RUNBOOK = [ALERTS, "alerts_test.yaml", "alerts_days_test.yaml", "alerts_namespaces_test.yaml"]
 HEAD = """\
 # Written by make_prometheusrule.py from rules.yaml and alerts.yaml.
 apiVersion: monitoring.coreos.com/v1

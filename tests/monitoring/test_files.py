@@ -15,7 +15,7 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from support import MONITORING, ROOT
 
-TESTS = ["alerts_test.yaml", "alerts_days_test.yaml"]
+TESTS = ["alerts_test.yaml", "alerts_days_test.yaml", "alerts_namespaces_test.yaml"]
 METRIC = re.compile(r"\b(?:resnet_serve|process)_[a-z_]+\b")
 SUFFIX = re.compile(r"_(bucket|sum|count)$")
 
@@ -105,7 +105,7 @@ class Names(unittest.TestCase):
         found = 0
         for path in [*MONITORING.rglob("*.yaml"), *MONITORING.rglob("*.json"), *MONITORING.rglob("*.yml")]:
             # What is recorded has names of its own, with colons.
-            text = re.sub(r"\bjob:[a-z0-9_:]+", "", path.read_text())
+            text = re.sub(r"\bnamespace_job:[a-z0-9_:]+", "", path.read_text())
             for name in METRIC.findall(text):
                 found += 1
                 self.assertTrue({name, SUFFIX.sub("", name)} & declared(), f"{path.name}: {name}")
@@ -117,6 +117,15 @@ class Names(unittest.TestCase):
         own = {name for name in declared() if name.startswith("resnet_serve_")}
         self.assertEqual({SUFFIX.sub("", name) for name in own} - named, set())
 
+    def test_no_rule_mixes_namespaces(self) -> None:
+        found = 0
+        for name in ("rules.yaml", "alerts.yaml"):
+            for labels in re.findall(r"\b(?:by|on) \((.*?)\)", (MONITORING / name).read_text()):
+                found += 1
+                # Of nothing at all: that is the alert for when no namespace has anything.
+                self.assertTrue(labels.startswith("namespace, job") or labels == "", f"{name}: {labels}")
+        self.assertGreater(found, 30)
+
     def test_a_bucket_is_found_however_prometheus_writes_its_bound(self) -> None:
         """Prometheus 2 keeps `1` as the program writes it, Prometheus 3 makes `1.0` of it."""
         for name in ("rules.yaml", "alerts.yaml", "prometheusrule.yaml", "make_dashboard.py", "README.md"):
@@ -126,7 +135,7 @@ class Names(unittest.TestCase):
 
     def test_what_is_recorded_is_what_is_used(self) -> None:
         recorded = {rule["record"] for group in load("rules.yaml")["groups"] for rule in group["rules"]}
-        used = re.findall(r"\bjob:[a-z0-9_:]+", (MONITORING / "alerts.yaml").read_text())
+        used = re.findall(r"\bnamespace_job:[a-z0-9_:]+", (MONITORING / "alerts.yaml").read_text())
         self.assertLessEqual(set(used), recorded)
 
 

@@ -11,7 +11,7 @@ from support import (MONITORING, PATIENCE, Prometheus, Service, api_key, certifi
                      until, untrained_model)
 
 # What there is nothing of where nothing is wrong, or where nobody asks for it, shows zero; no panel is empty.
-VARIABLES = {"$job": "resnet-serve", "$instance": ".+", "$__rate_interval": "10s"}
+VARIABLES = {"$namespace": ".*", "$job": "resnet-serve", "$instance": ".+", "$__rate_interval": "10s"}
 NOBODY = f"http://127.0.0.1:{free_port()}"
 
 
@@ -43,7 +43,7 @@ class Health(Live):
         self.prometheus.watch(service.admin)
         with traffic.Background(lambda: traffic.good(service, 1)):
             self.fires("ResnetServeWatchdog")
-            self.answers("job:resnet_serve_requests:rate5m > 0")
+            self.answers("namespace_job:resnet_serve_requests:rate5m > 0")
             time.sleep(5)  # Alerts that are wrong would have fired by then: they wait for a second.
         groups = self.prometheus.api("rules")["groups"]
         rules = [rule for group in groups for rule in group["rules"]]
