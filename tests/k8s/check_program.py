@@ -176,6 +176,15 @@ class Rollouts(unittest.TestCase):
             owner = kserve[0]["spec"]["predictor"] if kserve else pod(documents)
             self.assertGreaterEqual(owner["terminationGracePeriodSeconds"], drain + 5)
 
+    def test_a_pod_that_hangs_is_not_given_the_time_of_a_drain(self) -> None:
+        """Which waits for what hangs. The runbook says how long it takes until the container starts again."""
+        for documents in everything():
+            probe, given = container(documents)["livenessProbe"], environment(documents)
+            grace = probe["terminationGracePeriodSeconds"]
+            self.assertLess(grace, seconds(given["RESNET_SERVE_DRAIN_TIMEOUT"]))
+            longest = program.seconds_until_not_live() + probe["periodSeconds"] * probe["failureThreshold"] + grace
+            self.assertIn(f"After {longest} s at most", (MONITORING / "README.md").read_text())
+
     def test_what_is_accepted_before_a_drain_may_take_all_of_its_time(self) -> None:
         for documents in everything():
             given = environment(documents)

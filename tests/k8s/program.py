@@ -38,6 +38,12 @@ def admin_paths() -> set[str]:
     return routes((ROOT / "src/api/admin.rs").read_text())
 
 
+def seconds_until_not_live() -> int:
+    """Without progress."""
+    stall, = re.findall(r"STALL: Duration = Duration::from_mins\((\d+)\)", (ROOT / "src/vitals.rs").read_text())
+    return 60 * int(stall)
+
+
 def routes(text: str) -> set[str]:
     return set(re.findall(r'\.route\(\s*"(/[^"]*)"', text))
 
