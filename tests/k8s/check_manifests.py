@@ -129,6 +129,14 @@ class LockedDown(unittest.TestCase):
         policy = one(documents, "NetworkPolicy")["spec"]["podSelector"]["matchLabels"]
         self.assertLessEqual(policy.items(), pod(documents)["labels"].items())
 
+    def test_every_container_asks_for_as_much_as_it_may_take(self) -> None:
+        """Of the class Guaranteed: one container that differs takes from the whole pod the cores of its own."""
+        for documents in everything():
+            for each in containers(documents):
+                limits, requests = each["resources"]["limits"], each["resources"]["requests"]
+                for name in ("cpu", "memory"):
+                    self.assertEqual(requests[name], limits[name], f"{each['name']}: {name}")
+
     def test_without_a_cpu_limit_threads_would_follow_the_node(self) -> None:
         for documents in everything():
             limits = container(documents)["resources"]["limits"]
