@@ -94,6 +94,13 @@ class Rules(unittest.TestCase):
                 file.flush()
                 promtool("check", "rules", file.name)
 
+    def test_the_files_that_the_runbook_asks_for_are_those_that_the_listeners_can_take(self) -> None:
+        places = (ROOT / "src/api/listener/places.rs").read_text()
+        most, listeners, others = (int(re.search(rf"{name}: u\d\d = (\d+);", places)[1]) for name in ("MAX_CONNECTIONS", "LISTENERS", "OTHER_FILES"))
+        files = most * listeners + others
+        share = re.search(r"process_max_fds\S* > ([\d.]+)", (MONITORING / "alerts.yaml").read_text())[1]
+        self.assertIn(f"{files:,} files are enough for all of them, and beyond {round(files / float(share)):,} this alert", (MONITORING / "README.md").read_text())
+
     def test_links_of_the_runbook_lead_somewhere(self) -> None:
         text = (MONITORING / "README.md").read_text()
         headings = {heading.lower() for heading in re.findall(r"(?m)^### (.*)$", text)}
