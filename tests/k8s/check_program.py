@@ -131,6 +131,15 @@ class Named(unittest.TestCase):
         for alert in alerts:
             self.assertRegex(alert["annotations"]["runbook_url"], "^https://wiki.example/resnet-serve#resnetserve[a-z]+$")
 
+    def test_monitors_and_rules_may_have_the_label_that_a_prometheus_selects_by(self) -> None:
+        labels, = re.findall(r"```yaml\n(labels:.*?)```", (K8S / "README.md").read_text(), re.DOTALL)
+        selected = {"release": "kube-prometheus-stack"}
+        documents = build("overlays/cpu", ("monitoring",), labels) + build("kserve", (), labels)
+        for kind in ("ServiceMonitor", "PrometheusRule", "PodMonitor"):
+            self.assertLessEqual(selected.items(), one(documents, kind)["metadata"]["labels"].items(), kind)
+        # It stays out of selectors, which cannot be changed once there are pods.
+        self.assertNotIn("release", one(documents, "Deployment")["spec"]["selector"]["matchLabels"])
+
     def test_kserves_pods_are_scraped_under_the_same_name(self) -> None:
         documents = build("kserve")
         monitor, labels = one(documents, "PodMonitor")["spec"], pod(documents)["labels"]
