@@ -45,6 +45,12 @@ class Named(unittest.TestCase):
         version = program.version()
         self.assertCountEqual(tags, [f"resnet-serve:{tag}" for tag in ("latest", version, "cuda", f"{version}-cuda")])
 
+    def test_images_name_the_terms_of_what_is_not_the_programs(self) -> None:
+        model = (K8S.parent / "models/default").read_text().strip()
+        for name, more in (("Dockerfile", []), ("Dockerfile.cuda", ["LicenseRef-NVIDIA"])):
+            licences, = re.findall(r'image\.licenses="(.*?)"', (K8S.parent / "docker" / name).read_text())
+            self.assertLessEqual({"(Apache-2.0 OR MIT)", f"LicenseRef-{model}", *more}, set(licences.split(" AND ")), name)
+
     def test_probes_ask_paths_of_the_admin_listener(self) -> None:
         for documents in everything():
             one_container = container(documents)
