@@ -22,6 +22,7 @@ mod record;
 mod service;
 mod status;
 mod stream;
+mod trace;
 mod weigh;
 
 use door::Door;

@@ -23,7 +23,6 @@ use super::document::problems::ClassifyProblems;
 use super::error::ApiError;
 use super::observe::PartialFailure;
 use super::response::{ClassifiedImage, ClassifyResponse, ImageResult, ModelSummary};
-use super::trace;
 use super::upload::{self, JsonUpload, Upload};
 use crate::inference::Wanted;
 use crate::pipeline::{Classification, ClassifyError, Crops, Request, image_span};
@@ -31,6 +30,7 @@ use crate::preprocess::ImageError;
 use crate::serving::{App, AppState, RequestError, RequestId, ServedModel};
 use crate::telemetry::metrics::Stage;
 use crate::telemetry::stages::StageTimes;
+use crate::telemetry::traces::request;
 
 /// Classes in an answer that does not say how many.
 const DEFAULT_TOP_K: usize = 5;
@@ -108,7 +108,7 @@ pub(super) async fn classify(
     let of_body = upload.top_k.map(|count| top_k(count, &model)).transpose()?;
     let usual = DEFAULT_TOP_K.min(model.pipeline.model.labels.len());
     let top_k = of_query.or(of_body).unwrap_or(usual);
-    trace::describe(&model, upload.images.len());
+    request::describe(model.name(), upload.images.len());
     let request = model.pipeline.request(top_k, deadline).wanting(wanted).cropped(crops);
     let request = request.timed(times.clone());
     let results = hinted(classify_all(&model, upload, request).await?, &headers);

@@ -12,9 +12,10 @@ use tracing::Instrument as _;
 
 use super::error::{self, ApiError};
 use super::keys::Caller;
-use super::trace::{self, RequestTrace};
+use super::trace;
 use crate::serving::{REQUEST_ID, RequestId};
 use crate::telemetry::metrics::{Metrics, Stage};
+use crate::telemetry::traces::request::RequestTrace;
 use crate::telemetry::{self, stages::StageTimes};
 
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
@@ -107,7 +108,7 @@ impl Record {
         let route = request.extensions().get::<MatchedPath>();
         let route = route.map_or("unmatched", MatchedPath::as_str);
         let trace = match observer.door {
-            Door::Public => RequestTrace::begin(request, (route, id.as_str())),
+            Door::Public => trace::begin(request, (route, id.as_str())),
             Door::Admin => RequestTrace::none(),
         };
         Self {
@@ -176,7 +177,7 @@ impl Drop for Record {
         let metrics = &self.observer.metrics;
         metrics.count_request((&self.route, self.status), self.caller.name());
         metrics.request_duration.with_label_values(&[&self.route]).observe(took.as_secs_f64());
-        self.trace.finish(self.status, self.error.as_ref());
+        trace::finish(&self.trace, self.status, self.error.as_ref());
         self.log(took);
     }
 }

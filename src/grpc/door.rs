@@ -14,6 +14,7 @@ use tonic::Status;
 use tonic::body::Body;
 use tonic::codegen::Service as _;
 use tonic::service::Routes;
+use tracing::Instrument as _;
 
 use super::call::{Call, Method};
 use super::intake::Intake;
@@ -57,7 +58,10 @@ impl Door {
         let metrics = self.app.metrics.clone();
         let mut record = Record::begin(request.uri().path(), request.headers(), metrics);
         let answer = match self.admit(&request, &mut record) {
-            Ok((key, _place)) => self.answer(request, (key, record.caller.clone())).await,
+            Ok((key, _place)) => {
+                let answering = self.answer(request, (key, record.caller.clone()));
+                answering.instrument(record.trace.span.clone()).await
+            }
             Err(error) => {
                 record.answered(Err(&error));
                 Err(status(&error))

@@ -7,9 +7,10 @@ use bytes::{Buf as _, Bytes, BytesMut};
 use futures_util::{Stream, stream};
 use http_body::{Body, Frame};
 use http_body_util::BodyExt as _;
-use tokio::time::timeout_at;
+use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
+use tracing::{Instrument as _, Span, info_span};
 
 use super::call::{Call, Method};
 use super::message::{Received, Sent, too_large};
@@ -17,6 +18,7 @@ use super::status::{INTERNAL, grow};
 use crate::api::inflate::Coding;
 use crate::memory::Charge;
 use crate::serving::App;
+use crate::telemetry::metrics::Stage;
 
 /// Bytes in front of a message: whether it is compressed, and how long it is.
 const HEADER: usize = 5;
@@ -119,7 +121,16 @@ impl Reader {
         }
         let deadline = self.intake.call.message_arrival(&self.intake.app).deadline;
         let late = |_| Err(Status::deadline_exceeded("the message came too slowly"));
-        timeout_at(deadline, self.begun()).await.unwrap_or_else(late).map(Some)
+        // Of a stream the message's span begins when the message is there.
+        let one = self.intake.call.method == Method::Infer;
+        let span = if one { info_span!("read") } else { Span::none() };
+        let started = Instant::now();
+        let sent = timeout_at(deadline, self.begun()).instrument(span).await;
+        let sent = sent.unwrap_or_else(late)?;
+        if self.intake.call.method != Method::Other {
+            self.intake.app.metrics.observe_stage(Stage::Read, started.elapsed());
+        }
+        Ok(Some(sent))
     }
 
     /// A message of which the first byte is there.

@@ -8,10 +8,12 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status};
 
-use super::methods;
 use super::status::{http_status, status};
+use super::{methods, trace};
 use crate::keys::Name;
 use crate::serving::{REQUEST_ID, RequestError, RequestId, shown};
+use crate::telemetry::traces::context;
+use crate::telemetry::traces::request::RequestTrace;
 use crate::telemetry::{self, metrics::Metrics};
 
 /// What the log and the metrics say of a key that has asked too much, as over HTTP.
@@ -27,6 +29,8 @@ pub(super) struct Caller {
     /// The call's name, also in the answer's headers.
     request_id: RequestId,
     route: &'static str,
+    /// What it says of its trace.
+    parent: Option<context::Caller>,
     /// Whose it is, once that is known.
     pub(super) key: Option<Name>,
     /// Cancelled when the client breaks off its upload: then nothing is answered any more.
@@ -47,6 +51,8 @@ enum Subject {
 pub(super) struct Record {
     pub(super) caller: Caller,
     subject: Subject,
+    /// A stream has none: it may last for days, and its messages have theirs.
+    pub(super) trace: RequestTrace,
     /// Whether its key has asked too much: not the service's load, though gRPC has one status for both.
     over_quota: bool,
     started: Instant,
@@ -61,6 +67,7 @@ impl Record {
             metrics,
             request_id: RequestId::of(headers),
             route,
+            parent: context::Caller::of(headers),
             key: None,
             gone: CancellationToken::new(),
         };
@@ -75,7 +82,13 @@ impl Record {
 
     fn of(caller: Caller, subject: Subject, started: Instant) -> Self {
         let status = Status::cancelled("the client went away");
-        Self { caller, subject, over_quota: false, started, status }
+        let trace = match subject {
+            Subject::Stream => RequestTrace::none(),
+            Subject::Call | Subject::Message(_) => {
+                trace::begin(caller.route, caller.request_id.as_str(), caller.parent.clone())
+            }
+        };
+        Self { caller, subject, trace, over_quota: false, started, status }
     }
 
     /// Takes down how the call ends, where these headers or trailers say so.
@@ -128,6 +141,7 @@ impl Record {
             ($level:ident) => {
                 tracing::$level!(
                     request_id = request_id.as_str(),
+                    trace_id = self.trace.trace_id,
                     message_id,
                     route,
                     status,
@@ -154,6 +168,7 @@ impl Drop for Record {
         if !matches!(self.subject, Subject::Stream) {
             metrics.request_duration.with_label_values(&[route]).observe(took.as_secs_f64());
         }
+        trace::finish(&self.trace, self.status.code(), self.http_status() >= OUR_FAULT);
         self.log(took);
     }
 }

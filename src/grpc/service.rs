@@ -5,6 +5,7 @@ use std::pin::Pin;
 use futures_util::Stream;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
+use tracing::{Instrument as _, info_span};
 
 use super::call::Call;
 use super::message::Received;
@@ -24,6 +25,7 @@ use crate::protocol::message::InferResponse;
 use crate::protocol::metadata::{ModelMetadata, ServerMetadata};
 use crate::serving::{App, AppState, RequestError, ServedModel};
 use crate::telemetry::metrics::Stage;
+use crate::telemetry::traces::request;
 
 /// Answers calls.
 pub(super) struct Inference {
@@ -116,9 +118,10 @@ pub(super) async fn infer(
     received: Received,
 ) -> Result<ModelInferResponse, RequestError> {
     let (model, prepared) = received.prepared?;
+    request::describe(model.name(), prepared.images());
     let response = protocol::run(&model, prepared, received.arrival).await?;
     let started = tokio::time::Instant::now();
-    let response = respond(&model, response).await?;
+    let response = respond(&model, response).instrument(info_span!("respond")).await?;
     app.metrics.observe_stage(Stage::Respond, started.elapsed());
     Ok(response)
 }

@@ -3,6 +3,7 @@
 use futures_util::{Stream, StreamExt as _, TryStreamExt as _, future, stream};
 use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming};
+use tracing::Instrument as _;
 
 use super::call::Call;
 use super::message::Received;
@@ -28,7 +29,9 @@ pub(super) fn answers(
         let (app, call) = (app.clone(), call.clone());
         async move {
             let (message, received) = received?;
-            Ok((message, admitted(&app, &call, received).await))
+            let span = message.record.trace.span.clone();
+            let answer = admitted(&app, &call, received).instrument(span).await;
+            Ok((message, answer))
         }
     };
     let ended = stop.clone();

@@ -19,6 +19,7 @@ pub mod context;
 mod endpoint;
 mod exporter;
 mod processor;
+pub mod request;
 mod sampler;
 
 pub use endpoint::{Endpoint, EndpointError, Protocol, ProtocolError};

@@ -22,6 +22,7 @@ mod keys;
 mod messages;
 mod requests;
 mod streams;
+mod traces;
 
 const GREEN: [u8; 3] = [0, 200, 0];
 const RED: [u8; 3] = [200, 0, 0];

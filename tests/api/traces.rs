@@ -18,17 +18,17 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use crate::support::{Answer, Service, png, post, spawn, until};
 
 const GREEN: [u8; 3] = [0, 200, 0];
-const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
-const PARENT: &str = "b7ad6b7169203331";
+pub(crate) const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
+pub(crate) const PARENT: &str = "b7ad6b7169203331";
 
 /// The spans of this test's thread and of its service's workers.
-struct Collector {
+pub(crate) struct Collector {
     spans: InMemorySpanExporter,
     _traced: DefaultGuard,
 }
 
 impl Collector {
-    fn start(ratio: &str) -> Self {
+    pub(crate) fn start(ratio: &str) -> Self {
         let spans = InMemorySpanExporter::default();
         let provider = SdkTracerProvider::builder()
             .with_simple_exporter(spans.clone())
@@ -38,23 +38,23 @@ impl Collector {
         Self { spans, _traced: set_default(subscriber) }
     }
 
-    fn all(&self) -> Vec<SpanData> {
+    pub(crate) fn all(&self) -> Vec<SpanData> {
         self.spans.get_finished_spans().unwrap()
     }
 
-    fn named(&self, name: &str) -> Vec<SpanData> {
+    pub(crate) fn named(&self, name: &str) -> Vec<SpanData> {
         self.all().into_iter().filter(|span| span.name == name).collect()
     }
 
     /// Waits for the spans of that name: a worker's end a moment after the answer.
-    async fn wait(&self, count: usize, name: &str) -> Vec<SpanData> {
+    pub(crate) async fn wait(&self, count: usize, name: &str) -> Vec<SpanData> {
         until(|| self.named(name).len() >= count).await;
         let spans = self.named(name);
         assert_eq!(spans.len(), count, "{name}");
         spans
     }
 
-    async fn one(&self, name: &str) -> SpanData {
+    pub(crate) async fn one(&self, name: &str) -> SpanData {
         self.wait(1, name).await.remove(0)
     }
 }
@@ -68,16 +68,16 @@ async fn called(service: &Service, headers: &[(&str, &str)]) -> Answer {
     service.send(request.body(Body::from(png(GREEN))).unwrap()).await
 }
 
-fn traceparent(flags: &str) -> String {
+pub(crate) fn traceparent(flags: &str) -> String {
     format!("00-{TRACE}-{PARENT}-{flags}")
 }
 
-fn attribute(span: &SpanData, key: &'static str) -> Option<Value> {
+pub(crate) fn attribute(span: &SpanData, key: &'static str) -> Option<Value> {
     let found = span.attributes.iter().find(|attribute| attribute.key == Key::new(key));
     found.map(|attribute| attribute.value.clone())
 }
 
-fn assert_linked(from: &SpanData, to: &SpanData) {
+pub(crate) fn assert_linked(from: &SpanData, to: &SpanData) {
     let links = from.links.iter().map(|link| link.span_context.span_id());
     assert!(links.collect::<Vec<_>>().contains(&to.span_context.span_id()), "{}", from.name);
 }

@@ -14,7 +14,6 @@ use tracing::{Instrument as _, info_span};
 use super::{ModelPath, ProtocolError, named};
 use crate::api::body::{Purpose, Received, unless_refused};
 use crate::api::error::ApiError;
-use crate::api::trace;
 use crate::protocol::body::{self, Written};
 use crate::protocol::json;
 use crate::protocol::message::InferResponse;
@@ -22,6 +21,7 @@ use crate::protocol::{self, Arrival, Prepared};
 use crate::serving::{App, ServedModel};
 use crate::telemetry::metrics::Stage;
 use crate::telemetry::stages::StageTimes;
+use crate::telemetry::traces::request;
 
 /// Bytes of the JSON in front of binary data.
 const HEAD_LENGTH: HeaderName = HeaderName::from_static("inference-header-content-length");
@@ -70,7 +70,7 @@ pub(in crate::api) async fn infer(
     let purpose = Purpose { app: &app, pipeline, deadline, times: &times };
     let (received, head) = purpose.read((&headers, body), head_length).await?;
     let prepared = prepare(&model, (received, head), purpose).await?.timed(times.clone());
-    trace::describe(&model, prepared.images());
+    request::describe(model.name(), prepared.images());
     let response = protocol::run(&model, prepared, arrival).await?;
     let responding = times.begin(Stage::Respond);
     let response = respond(response, purpose).instrument(info_span!("respond")).await?;

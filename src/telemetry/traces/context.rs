@@ -7,12 +7,10 @@ use opentelemetry_sdk::propagation::TraceContextPropagator;
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
-/// W3C's two headers, as they came.
-pub struct Carrier<'a> {
-    /// `traceparent`
-    pub parent: &'a str,
-    /// `tracestate`, all of its lines as one.
-    pub state: String,
+/// W3C's two headers, the lines of the second as one.
+struct Carrier<'a> {
+    parent: &'a str,
+    state: String,
 }
 
 /// What a caller says of its trace.
@@ -22,10 +20,9 @@ pub struct Caller {
 }
 
 impl Caller {
-    /// Reads the headers; `None` where they are not of W3C's form.
-    #[must_use]
-    pub fn read(carrier: &Carrier<'_>) -> Option<Self> {
-        let context = TraceContextPropagator::new().extract(carrier);
+    /// Reads `traceparent` and `tracestate`; `None` where they are not of W3C's form.
+    pub(super) fn read(parent: &str, state: String) -> Option<Self> {
+        let context = TraceContextPropagator::new().extract(&Carrier { parent, state });
         let valid = context.span().span_context().is_valid();
         valid.then_some(Self { context })
     }
@@ -77,7 +74,7 @@ mod tests {
     use super::*;
 
     fn read(parent: &str) -> Option<String> {
-        let caller = Caller::read(&Carrier { parent, state: String::new() });
+        let caller = Caller::read(parent, String::new());
         caller.map(|caller| caller.trace_id())
     }
 
