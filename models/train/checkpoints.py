@@ -25,29 +25,24 @@ def load_checkpoint(path: Path, device: torch.device | str = "cpu") -> State:
     return torch.load(path, map_location=device, weights_only=True)
 
 
-def best_weights(state: State) -> dict[str, Tensor]:
-    """The averaged weights, or the plain ones of a compact checkpoint, which has no others."""
-    return state.get("average", state["network"])
-
-
 def restore_network(state: State) -> torch.nn.Module:
-    """The network with its best weights, ready for inference, on the CPU."""
+    """The network with the averaged weights, ready for inference, on the CPU."""
     recipe = Recipe(**state["recipe"])
     network = make_network(recipe.network, len(state["classes"]))
-    network.load_state_dict(best_weights(state))
+    network.load_state_dict(state["average"])
     return network.eval()
 
 
 def compact(state: State) -> State:
-    """A sixth of the size: weights as float16, neither momentum nor average.
+    """A third of the size: weights and their average as float16, no momentum.
 
-    A training goes on from it with a moment's loss: momentum is regained within some ten steps,
-    the average within some thousand. Vectors (biases, batch normalisation) stay as they are:
-    they are small, and variances may leave float16's range.
+    A training goes on from it with a moment's loss: momentum is regained within some ten steps.
+    Vectors (biases, batch normalisation) stay as they are: they are small, and variances may
+    leave float16's range.
     """
-    left_out = ("optimiser", "average", "average_updates")
-    kept = {key: value for key, value in state.items() if key not in left_out}
-    kept["network"] = {name: shrink(tensor) for name, tensor in state["network"].items()}
+    kept = {key: value for key, value in state.items() if key != "optimiser"}
+    for weights in ("network", "average"):
+        kept[weights] = {name: shrink(tensor) for name, tensor in state[weights].items()}
     return kept
 
 

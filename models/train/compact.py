@@ -1,4 +1,4 @@
-"""Make a checkpoint small enough to carry: weights as float16, no momentum, no average."""
+"""Make a checkpoint small enough to carry: weights and their average as float16, no momentum."""
 
 import argparse
 from collections.abc import Sequence
@@ -11,7 +11,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Write the compact form of one checkpoint."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("checkpoint", type=Path, help="checkpoint.pt of a training")
-    parser.add_argument("compact", type=Path, help="file to write; train.py goes on from it too")
+    parser.add_argument(
+        "compact", type=Path, help="file to write; train, export and reference take it too"
+    )
     options = parser.parse_args(arguments)
     save_checkpoint(options.compact, compact(load_checkpoint(options.checkpoint)))
     print(f"{options.compact}: {options.compact.stat().st_size / 1e6:.1f} MB")

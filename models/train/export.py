@@ -7,7 +7,7 @@ from pathlib import Path
 from safetensors.torch import save_file
 from torch import Tensor
 
-from checkpoints import State, best_weights, load_checkpoint, shrink
+from checkpoints import State, load_checkpoint, shrink
 from history import write_history
 from recipes import Recipe
 
@@ -23,7 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--half",
         action="store_true",
         help="store convolutions and fc as float16: half the size, next to no loss (default: "
-        "float32, exactly what was trained)",
+        "float32, exactly what the checkpoint has)",
     )
     parser.add_argument(
         "--names",
@@ -50,7 +50,7 @@ def exported_weights(state: State, half: bool) -> dict[str, Tensor]:
     """Torchvision's names and tensors, without the batch counters, which inference never reads."""
     weights = {
         name: tensor
-        for name, tensor in best_weights(state).items()
+        for name, tensor in state["average"].items()
         if not name.endswith("num_batches_tracked")
     }
     return {

@@ -59,8 +59,9 @@ def add_run_flags(group: argparse._ArgumentGroup) -> None:
         "--start",
         type=Path,
         metavar="CHECKPOINT",
-        help="begin with the weights of this finished training of the same network and classes "
-        "(default: random weights); a second course of the learning rate often finds better ones",
+        help="begin with the averaged weights of this finished training of the same network and "
+        "classes (default: random weights); a second course of the learning rate often finds "
+        "better ones",
     )
     add(
         "--device",

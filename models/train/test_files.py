@@ -101,10 +101,18 @@ def test_reference_scores_equal_the_last_validation(
     assert all(len(picture["logits"]) == 3 for picture in report["pictures"])
 
 
-def test_compact_checkpoints_can_be_exported(checkpoint: Path, tmp_path: Path) -> None:
+def test_a_compact_checkpoint_exports_the_averaged_weights_too(
+    checkpoint: Path, tmp_path: Path
+) -> None:
     compact.main([str(checkpoint), str(tmp_path / "compact.pt")])
-    export.main([str(tmp_path / "compact.pt"), "--output", str(tmp_path / "model")])
-    assert (tmp_path / "model" / "weights.safetensors").exists()
+    exported = []
+    for source in (checkpoint, tmp_path / "compact.pt"):
+        export.main([str(source), "--half", "--output", str(tmp_path / source.stem)])
+        exported.append(load_file(tmp_path / source.stem / "weights.safetensors"))
+    assert exported[0].keys() == exported[1].keys()
+    assert all(torch.equal(exported[0][name], exported[1][name]) for name in exported[0])
+    last = torch.load(checkpoint, weights_only=True)["network"]["fc.weight"]
+    assert not torch.equal(exported[1]["fc.weight"], last.half())
 
 
 def test_the_plot_names_both_lines_with_their_last_values(checkpoint: Path, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from tqdm import tqdm
 from augmentation import channel_statistics
 from averaging import AveragedNetwork
 from batches import Batches
-from checkpoints import State, best_weights
+from checkpoints import State
 from datasets import Pictures
 from metrics import predict, top_accuracy
 from networks import enlarged, enlarging, make_network
@@ -140,17 +140,17 @@ class Training:
         }
 
     def start_from(self, state: State) -> None:
-        """Take the best weights of another training as the first ones of this."""
-        self.network.load_state_dict(best_weights(state))
-        self.average.network.load_state_dict(best_weights(state))
+        """Take the averaged weights of another training as the first ones of this."""
+        self.network.load_state_dict(state["average"])
+        self.average.network.load_state_dict(state["average"])
 
     def restore(self, state: State) -> None:
         """Take up the training that `state`, which may be compact, describes."""
         if Recipe(**state["recipe"]) != self.recipe or state["classes"] != self.pictures.classes:
             raise ValueError("the checkpoint is of another recipe or of other classes")
         self.network.load_state_dict(state["network"])
-        self.average.network.load_state_dict(state.get("average", state["network"]))
-        self.average.updates = state.get("average_updates", 0)
+        self.average.network.load_state_dict(state["average"])
+        self.average.updates = state["average_updates"]
         if "optimiser" in state:
             self.optimiser.load_state_dict(state["optimiser"])
         self.history = list(state["history"])
