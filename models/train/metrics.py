@@ -1,22 +1,37 @@
 """Measuring a network on pictures that it was not trained on."""
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 
 from augmentation import normalise
+from networks import resized
 
 # Large enough to fill the device, small enough for the memory of a modest computer.
 BATCH_SIZE = 500
 
 
+@dataclass(frozen=True)
+class Preparation:
+    """What a served model does to its pictures before the first layer."""
+
+    mean: list[float]
+    deviation: list[float]
+    upscale: int
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """(N, 3, H, W) uint8 -> float32, normalised, `upscale` times as high and as wide."""
+        return resized(
+            normalise(images, self.mean, self.deviation), self.upscale * images.shape[2]
+        )
+
+
 @torch.inference_mode()
-def predict(
-    network: nn.Module, images: Tensor, mean: list[float], deviation: list[float]
-) -> Tensor:
+def predict(network: nn.Module, images: Tensor, prepare: Preparation) -> Tensor:
     """(N, 3, H, W) uint8 -> (N, class_count) float32 logits, computed in float32."""
     network.eval()
-    batches = images.split(BATCH_SIZE)
-    return torch.cat([network(normalise(batch, mean, deviation)) for batch in batches])
+    return torch.cat([network(prepare(batch)) for batch in images.split(BATCH_SIZE)])
 
 
 def top_accuracy(logits: Tensor, labels: Tensor, count: int) -> float:

@@ -81,20 +81,12 @@ def make_stage(
     return nn.Sequential(first, *others)
 
 
-def enlarging(network: nn.Module, factor: int) -> nn.Module:
-    """`network`, enlarging its input first as `model build --upscale` does inside the graph."""
-    if factor == 1:
-        return network
-    return nn.Sequential(
-        nn.Upsample(scale_factor=factor, mode="bilinear", align_corners=False), network
-    )
-
-
-def enlarged(images: Tensor, side: int) -> Tensor:
-    """(N, 3, H, W) -> (N, 3, side, side), bilinear as `enlarging` does it."""
-    if images.shape[2] == side:
+def resized(images: Tensor, height: int) -> Tensor:
+    """(N, 3, H, W) -> (N, 3, height, W in proportion), as `model build --upscale` does it."""
+    if images.shape[2] == height:
         return images
-    return functional.interpolate(images, size=(side, side), mode="bilinear", align_corners=False)
+    size = (height, round(images.shape[3] * height / images.shape[2]))
+    return functional.interpolate(images, size=size, mode="bilinear", align_corners=False)
 
 
 def make_network(name: str, class_count: int) -> nn.Module:

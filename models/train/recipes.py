@@ -93,13 +93,13 @@ class Recipe:
     )
     first_side: int = knob(
         0,
-        "pixels a side to which the pictures are enlarged at the start of the training, growing to "
-        "--last-side in steps of 16: small pictures train faster and teach the coarse things as "
-        "well; 0 always enlarges by --upscale",
+        "height in pixels to which the pictures are enlarged at the start of the training, in "
+        "proportion, growing to --last-side in steps of 16: small pictures train faster and teach "
+        "the coarse things as well; 0 always enlarges by --upscale",
     )
     last_side: int = knob(
         0,
-        "pixels a side at the end of the training; random crops show everything larger than it "
+        "height in pixels at the end of the training; random crops show everything larger than it "
         "is served, and an eighth less makes up for half of that",
     )
     picture_size: int = knob(

@@ -11,8 +11,7 @@ from torch import Tensor
 
 from checkpoints import load_checkpoint, restore_network
 from datasets import Pictures, load_validation
-from metrics import predict, top_accuracy
-from networks import enlarging
+from metrics import Preparation, predict, top_accuracy
 from recipes import Recipe
 
 
@@ -35,8 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     state = load_checkpoint(options.checkpoint)
     recipe = Recipe(**state["recipe"])
     pictures = load_validation(options.data, state["classes"], size=recipe.picture_size)
-    network = enlarging(restore_network(state), recipe.upscale)
-    logits = predict(network, pictures.images, state["mean"], state["deviation"])
+    prepare = Preparation(state["mean"], state["deviation"], recipe.upscale)
+    logits = predict(restore_network(state), pictures.images, prepare)
     report = make_report(pictures, logits, options.per_class)
     options.output.write_text(json.dumps(report, indent=1) + "\n")
     print(f"{report['count']} pictures: top 1 {report['top1']:.2f} %, top 5 {report['top5']:.2f} %")

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from networks import CIFAR_DEPTHS, CifarBlock, enlarging, make_network
+from networks import CIFAR_DEPTHS, CifarBlock, make_network, resized
 
 # Table 6 of the paper, millions of parameters.
 PAPER_SIZES = {20: 0.27, 32: 0.46, 44: 0.66, 56: 0.85, 110: 1.7}
@@ -56,9 +56,18 @@ def test_a_plain_block_ignores_its_input_where_a_residual_one_adds_it() -> None:
         assert torch.equal(block(features), expected)
 
 
-def test_enlarging_doubles_both_sides() -> None:
-    doubled = enlarging(torch.nn.Identity(), 2)(torch.rand(1, 3, 5, 7))
-    assert doubled.shape == (1, 3, 10, 14)
+def test_resizing_keeps_the_proportions_and_leaves_the_right_height_alone() -> None:
+    images = torch.rand(1, 3, 5, 7)
+    assert resized(images, 10).shape == (1, 3, 10, 14)
+    assert resized(images, 8).shape == (1, 3, 8, 11)
+    assert resized(images, 5) is images
+
+
+@pytest.mark.parametrize("factor", [2, 3])
+def test_resizing_to_a_multiple_is_scaling_by_that_factor(factor: int) -> None:
+    images = torch.rand(2, 3, 32, 32)
+    scaled = torch.nn.Upsample(scale_factor=factor, mode="bilinear", align_corners=False)(images)
+    assert torch.equal(resized(images, factor * 32), scaled)
 
 
 def test_unknown_networks_are_refused() -> None:

@@ -4,13 +4,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 import train
 from averaging import AveragedNetwork
 from checkpoints import compact, load_checkpoint, save_checkpoint
 from history import read_history
 from metrics import top_accuracy
-from networks import make_network
+from networks import CifarNetwork, make_network
 from options import parse
 from schedule import learning_rate, picture_side
 from training import Training
@@ -174,6 +175,23 @@ def test_pictures_grow_to_their_last_side(
     train.main([*flags, *growing, "--output", str(tmp_path / "run")])
     sides = [images.shape[2:] for images, _ in steps]
     assert sides == [(16, 16)] * 4 + [(32, 32)] * 4 + [(48, 48)] * 4
+
+
+def test_training_and_validation_enlarge_wide_pictures_alike(
+    flags: list[str], data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for picture in data.rglob("*.png"):
+        Image.new("RGB", (48, 32), "red").save(picture)
+    shapes = set()
+    seen = CifarNetwork.forward
+
+    def watched(network: CifarNetwork, images: torch.Tensor) -> torch.Tensor:
+        shapes.add((network.training, *images.shape[2:]))
+        return seen(network, images)
+
+    monkeypatch.setattr(CifarNetwork, "forward", watched)
+    train.main([*flags, "--upscale", "2", "--epochs", "1", "--output", str(tmp_path / "run")])
+    assert shapes == {(True, 64, 96), (False, 64, 96)}
 
 
 def test_at_the_end_nothing_is_mixed(

@@ -14,8 +14,8 @@ from averaging import AveragedNetwork
 from batches import Batches
 from checkpoints import State
 from datasets import Pictures
-from metrics import predict, top_accuracy
-from networks import enlarged, enlarging, make_network
+from metrics import Preparation, predict, top_accuracy
+from networks import make_network, resized
 from recipes import Recipe
 from schedule import learning_rate, picture_side
 
@@ -100,10 +100,10 @@ class Training:
     def enlarge(self, images: Tensor, progress: float) -> Tensor:
         """(N, 3, H, W) pictures of the size that is due at a share `progress` of the training."""
         recipe = self.recipe
-        side = images.shape[2] * recipe.upscale
+        height = images.shape[2] * recipe.upscale
         if recipe.first_side:
-            side = picture_side(progress, recipe.first_side, recipe.last_side)
-        return enlarged(images, side)
+            height = picture_side(progress, recipe.first_side, recipe.last_side)
+        return resized(images, height)
 
     def set_rate(self, progress: float) -> float:
         """Set the learning rate for a share `progress` (0-1) of the training, and return it."""
@@ -117,8 +117,8 @@ class Training:
         """Measure the averaged network, in float32."""
         images = pictures.images.to(self.hardware.device)
         labels = pictures.labels.to(self.hardware.device)
-        network = enlarging(self.average.network, self.recipe.upscale)
-        logits = predict(network, images, self.mean, self.deviation)
+        prepare = Preparation(self.mean, self.deviation, self.recipe.upscale)
+        logits = predict(self.average.network, images, prepare)
         return {
             "validation_loss": functional.cross_entropy(logits, labels).item(),
             "validation_top1": top_accuracy(logits, labels, 1),
