@@ -1,49 +1,32 @@
 """A running service with the default model, and a picture whose tensor needs no resizing."""
 
 import base64
-import json
-import subprocess
+import sys
 import tomllib
-import urllib.request
 from pathlib import Path
 
 import numpy as np
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+sys.path.append(str(ROOT / "tests"))
+import running
+
 MODEL = "cifar10-resnet20"
 SIDE, CLASSES = 32, 10
-FLAGS = ["--listen=127.0.0.1:0", "--admin-listen=127.0.0.1:0", "--grpc-listen=127.0.0.1:0", "--log-format=json"]
 
 
-class Service:
-    """The binary on free ports, until it is closed."""
+class Service(running.Service):
+    """The binary with the model, on the CPU."""
 
     def __init__(self, binary: Path) -> None:
-        command = [binary, "serve", "--model", f"models/{MODEL}", "--provider=cpu", *FLAGS]
-        self.process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
-        self.addresses = {}
-        for text in self.process.stderr:
-            line = json.loads(text)
-            if line["message"] == "listening":
-                self.addresses[line["listener"]] = line["address"]
-            if line["message"] == "ready":
-                return
-        raise RuntimeError(f"the service ended with {self.process.wait()}")
+        super().__init__(binary, f"--model=models/{MODEL}", "--provider=cpu")
 
-    def classify(self, picture: bytes) -> np.ndarray:
-        """The probabilities of all classes, by `/classify`."""
-        url = f"http://{self.addresses['public']}/classify?top_k={CLASSES}"
-        with urllib.request.urlopen(urllib.request.Request(url, data=picture)) as response:
-            predictions = json.load(response)["results"][0]["predictions"]
+    def probabilities(self, picture: bytes) -> np.ndarray:
+        """Those of all classes, by `/classify`."""
         probabilities = np.zeros(CLASSES, np.float32)
-        for prediction in predictions:
+        for prediction in self.classify(picture, f"?top_k={CLASSES}")["results"][0]["predictions"]:
             probabilities[prediction["class"]] = prediction["probability"]
         return probabilities
-
-    def close(self) -> int:
-        self.process.terminate()
-        self.process.stderr.close()
-        return self.process.wait(timeout=60)
 
 
 def pixels(seed: int = 0) -> np.ndarray:

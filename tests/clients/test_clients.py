@@ -26,11 +26,11 @@ TOLERANCE = {"rtol": 0, "atol": 1e-5}
 def setUpModule() -> None:
     global SERVICE, EXPECTED
     SERVICE = Service(BINARY)
-    EXPECTED = SERVICE.classify(PICTURE)
+    EXPECTED = SERVICE.probabilities(PICTURE)
 
 
 def tearDownModule() -> None:
-    code = SERVICE.close()
+    code = SERVICE.stop()
     assert code == 0, f"the service ends with {code}"
 
 

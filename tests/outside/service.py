@@ -1,12 +1,14 @@
-"""A real service on free ports."""
+"""A service with a small model on free ports."""
 
-import json
 import os
 import subprocess
-import threading
+import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+sys.path.append(str(ROOT / "tests"))
+import running
+
 FOLDER = ROOT / "target/outside"
 # Quick, and known by its labels; where no flag names another.
 SMALL_MODEL = ROOT / "models/cifar10-resnet20"
@@ -21,35 +23,10 @@ def untrained_model() -> Path:
     return folder
 
 
-class Service:
-    """The binary on free ports; ready when it is there. Its log is in `lines`."""
+class Service(running.Service):
+    """The binary with these flags."""
 
-    def __init__(self, *flags: str | Path):
-        listeners = ["--listen=127.0.0.1:0", "--admin-listen=127.0.0.1:0", "--grpc-listen=127.0.0.1:0",
-                     "--log-format=json"]
-        environment = os.environ | {"RESNET_SERVE_MODEL": str(SMALL_MODEL)}
-        self.process = subprocess.Popen([BINARY, "serve", *listeners, *flags], cwd=ROOT, env=environment,
-                                        stderr=subprocess.PIPE, text=True)
-        self.lines: list[dict] = []
-        ready = threading.Event()
-        # Somebody has to read the log, or the service waits until there is room for the next line.
-        threading.Thread(target=self.read, args=[ready], daemon=True).start()
-        ready.wait()
-        addresses = {line["listener"]: line["address"] for line in self.lines if line.get("message") == "listening"}
-        if self.process.poll() is not None:
-            raise AssertionError(f"the service did not start: {self.lines}")
-        self.url = f"http://{addresses['public']}/"
-        self.admin = f"http://{addresses['admin']}/"
-
-    def read(self, ready: threading.Event) -> None:
-        for text in self.process.stderr:
-            line = json.loads(text) if text.startswith("{") else {"message": text}
-            self.lines.append(line)
-            if line["message"] == "ready":
-                ready.set()
-        self.process.wait()
-        ready.set()
-
-    def stop(self) -> None:
-        self.process.kill()
-        self.process.wait()
+    def __init__(self, *flags: str | Path) -> None:
+        super().__init__(BINARY, *flags, variables={"RESNET_SERVE_MODEL": str(SMALL_MODEL)})
+        self.url = f"http://{self.addresses['public']}/"
+        self.admin = f"http://{self.addresses['admin']}/"

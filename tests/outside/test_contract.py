@@ -29,7 +29,7 @@ class Contract(unittest.TestCase):
 
     def test_the_service_does_what_the_document_says_and_refuses_what_it_does_not(self) -> None:
         service = Service()
-        self.addCleanup(service.stop)
+        self.addCleanup(service.kill)
         self.ask(service.url)
 
     def test_without_a_key_nothing_that_asks_for_one_is_answered(self) -> None:
@@ -45,7 +45,7 @@ class Contract(unittest.TestCase):
         closed = FOLDER / "closed.json"
         closed.write_text(json.dumps(document))
         service = Service("--api-keys-file", FOLDER / "keys")
-        self.addCleanup(service.stop)
+        self.addCleanup(service.kill)
         key = made.stderr.split()[-1]
         self.ask(service.url, "--header", f"Authorization: Bearer {key}", document=closed)
 

@@ -35,7 +35,7 @@ class Browser(unittest.TestCase):
     @classmethod
     def setUpClass(cls) -> None:
         cls.service = Service(*cls.flags)
-        cls.addClassCleanup(cls.service.stop)
+        cls.addClassCleanup(cls.service.kill)
         cls.playwright = cls.enterClassContext(sync_playwright())
         cls.browser = cls.playwright.chromium.launch(executable_path=CHROMIUM, args=browser.FLAGS)
         cls.addClassCleanup(cls.browser.close)
@@ -429,7 +429,7 @@ class Gone(Browser):
     def test_a_service_that_cannot_be_reached_is_called_that(self) -> None:
         page = self.open()
         expect(page.get_by_text("10 labels")).to_be_visible()
-        self.service.stop()
+        self.service.kill()
         self.expected = {"ERR_CONNECTION_REFUSED"}
         self.choose(page, self.picture())
         expect(self.card(page, "sky.png").get_by_text("The service cannot be reached.")).to_be_visible()

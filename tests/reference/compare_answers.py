@@ -15,7 +15,6 @@ import subprocess
 import sys
 import tempfile
 import tomllib
-import urllib.request
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +23,9 @@ from PIL import Image, ImageOps
 from torchvision import transforms
 
 ROOT = Path(__file__).resolve().parents[2]
+sys.path.append(str(ROOT / "tests"))
+from running import Service
+
 TOLERANCE = 0.01
 TOP = 5
 
@@ -89,23 +91,11 @@ def by_command_line(arguments, model):
 
 
 def by_service(arguments, model):
-    command = [arguments.binary, "serve", "--listen=127.0.0.1:0", "--admin-listen=127.0.0.1:0",
-               "--grpc-listen=127.0.0.1:0", "--log-format=json", "--model", model.resolve()]
-    service = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=ROOT)
+    service = Service(arguments.binary, "--model", model.resolve())
     try:
-        lines = (json.loads(line) for line in service.stderr)
-        address = next(line["address"] for line in lines if line.get("listener") == "public")
-        next(line for line in lines if line["message"] == "ready")
-        url = f"http://{address}/classify"
-        return [post(url, photo) for photo in arguments.photos]
+        return [service.classify(photo.read_bytes())["results"][0] for photo in arguments.photos]
     finally:
-        service.terminate()
-        service.communicate()
-
-
-def post(url, photo):
-    with urllib.request.urlopen(urllib.request.Request(url, photo.read_bytes())) as response:
-        return json.load(response)["results"][0]
+        service.kill()
 
 
 def by_python(model, photos):
