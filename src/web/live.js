@@ -66,12 +66,20 @@ function show() {
   element("tiles").replaceChildren(...boxes);
 }
 
-function describe({ state, reason, models }) {
+/** Only what is new, because a screen reader tells again whatever is written. */
+function write(target, text) {
+  if (target.textContent !== text) target.textContent = text;
+}
+
+function mark(state, reason) {
   const badge = element("state");
-  // Only what is new is told again by a screen reader.
-  if (badge.textContent !== state) badge.textContent = state;
+  write(badge, state);
   badge.className = `state ${state === "ready" ? "ready" : "not-ready"}`;
   badge.title = reason ?? "";
+}
+
+function describe({ state, reason, models }) {
+  mark(state, reason);
   const lines = models.map((model) => make("li", {},
     make("strong", { textContent: model.model }), ` version ${model.version}, ${model.precision} on ${model.provider}, ONNX Runtime ${model.onnxruntime}, ${model.sha256.slice(0, 12)}`));
   element("models").replaceChildren(...lines);
@@ -98,7 +106,8 @@ async function follow() {
     await poll();
     element("trouble").hidden = true;
   } catch (error) {
-    element("trouble").textContent = `The process does not answer (${error.message}). What is shown is what it said last.`;
+    mark("no answer");
+    write(element("trouble"), `The process does not answer (${error.message}). What is shown is what it said last.`);
     element("trouble").hidden = false;
   }
   setTimeout(follow, PERIOD);

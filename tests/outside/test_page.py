@@ -316,8 +316,31 @@ class Live(Browser):
         self.expected = {"Failed to load resource"}
         page.route("**/history?*", lambda route: route.abort())
         expect(page.get_by_role("alert")).to_contain_text("The process does not answer")
+        badge = page.get_by_role("status")
+        expect(badge).to_have_text("no answer")
+        expect(badge).to_have_class("state not-ready")
         page.unroute("**/history?*")
         expect(page.get_by_role("alert")).to_be_hidden()
+        expect(badge).to_have_text("ready")
+        expect(badge).to_have_class("state ready")
+
+    def test_a_screen_reader_is_told_once_that_the_process_is_gone(self) -> None:
+        page = self.look()
+        self.expected = {"Failed to load resource"}
+        page.route("**/history?*", lambda route: route.abort())
+        expect(page.get_by_role("alert")).to_be_visible()
+        page.evaluate("""() => {
+            window.told = 0;
+            const observer = new MutationObserver((changes) => { window.told += changes.length; });
+            for (const role of ["alert", "status"]) {
+                observer.observe(document.querySelector(`[role=${role}]`), { childList: true, characterData: true, subtree: true });
+            }
+        }""")
+        # The page asks again only after it has shown what became of the last request.
+        for _ in range(3):
+            with page.expect_request("**/history?*"):
+                pass
+        self.assertEqual(page.evaluate("window.told"), 0)
 
     def test_it_is_accessible_and_fits_a_phone(self) -> None:
         for scheme, size in (("light", DESKTOP), ("dark", PHONE)):
