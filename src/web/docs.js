@@ -9,11 +9,15 @@ const METHODS = ["get", "put", "post", "delete", "patch"];
 async function start() {
   let openapi;
   try {
-    openapi = await (await fetch("openapi.json")).json();
-  } catch {
+    const response = await fetch("openapi.json");
+    if (!response.ok) {
+      throw new Error(`status ${response.status}`);
+    }
+    openapi = await response.json();
+  } catch (error) {
     const trouble = document.getElementById("trouble");
     trouble.hidden = false;
-    trouble.textContent = "The document could not be read. Is the service still running?";
+    trouble.textContent = `The document could not be read (${error.message}). Is the service still running?`;
     return;
   }
   document.getElementById("about").append(...prose(openapi.info.description), ` Version ${openapi.info.version}.`);

@@ -272,6 +272,13 @@ class Documentation(Browser):
                 for status in operation["responses"]:
                     expect(section.locator(".status", has_text=status)).to_be_visible()
 
+    def test_a_document_that_is_not_given_is_missed_aloud(self) -> None:
+        page = self.open()
+        self.expected = {"503"}
+        page.route("**/openapi.json", lambda route: route.fulfill(status=503, json={"code": "overloaded"}))
+        page.get_by_role("link", name="API").click()
+        expect(page.get_by_text("The document could not be read (status 503).")).to_be_visible()
+
     def test_an_example_can_be_copied_into_a_terminal(self) -> None:
         command = self.read().get_by_role("group", name="Example: one", exact=True).inner_text()
         done = subprocess.run(["sh", "-c", f"{command} --silent"], capture_output=True, text=True)
