@@ -119,7 +119,7 @@ export class Bars {
       const x = LEFT + index * width;
       return [
         draw("rect", { x: x + 4, y: HEIGHT - BOTTOM - height, width: width - 8, height, rx: 3 }),
-        draw("text", { x: x + width / 2, y: HEIGHT - 4, "text-anchor": "middle" }, this.labels[index]),
+        draw("text", { class: index % 2 === 0 ? "" : "spare", x: x + width / 2, y: HEIGHT - 4, "text-anchor": "middle" }, this.labels[index]),
       ];
     });
     this.plot.replaceChildren(...grid(1, (value) => `${Math.round(100 * value)} %`), ...bars);

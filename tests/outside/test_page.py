@@ -6,6 +6,7 @@ Where no Chromium is there and none can be installed it says so and ends well.
 """
 
 import base64
+import itertools
 import json
 import os
 import re
@@ -19,7 +20,7 @@ from urllib.parse import urlsplit
 
 import browser
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Locator, Page, expect, sync_playwright
 from service import BINARY, FOLDER, SMALL_MODEL, Service, untrained_model
 
 PHONE = {"width": 360, "height": 700}
@@ -355,6 +356,25 @@ class Live(Browser):
             expect(page.get_by_role("img", name="Saturation")).to_be_visible()
             self.assert_accessible(page, scheme)
             self.assertLessEqual(page.evaluate("document.documentElement.scrollWidth"), size["width"])
+
+    def test_on_a_phone_no_two_words_touch(self) -> None:
+        page = self.look(viewport=PHONE)
+        sizes = page.get_by_role("img", name="Images in a batch").locator("text", has_text=re.compile(r"^(≤?\d+|more)$"))
+        self.assert_apart(page.get_by_role("banner").locator(".brand > span, a"))
+        self.assert_apart(sizes)
+        self.expected = {"Failed to load resource"}
+        page.route("**/history?*", lambda route: route.abort())
+        expect(page.get_by_role("status")).to_have_text("no answer")
+        self.assert_apart(page.get_by_role("banner").locator(".brand > span, a"))
+
+    def assert_apart(self, words: Locator) -> None:
+        """At least four pixels lie between any two of those that are shown."""
+        boxes = list(filter(None, (word.bounding_box() for word in words.all())))
+        self.assertGreater(len(boxes), 2)
+        for one, other in itertools.combinations(boxes, 2):
+            across, down = (max(one[start], other[start]) - min(one[start] + one[length], other[start] + other[length])
+                            for start, length in (("x", "width"), ("y", "height")))
+            self.assertGreaterEqual(max(across, down), 4, (one, other))
 
 
 class Untrained(Browser):
