@@ -5,8 +5,9 @@
 
 Every model classifies every photo three times: by the service over HTTP, by the command line, and by Python.
 The service and the command line must agree; both must name Python's top 5 in its order, but for classes
-whose probabilities lie within the tolerance of each other, and each probability within 0.01. Networks are
-built with random weights; model folders are taken as they are. The exit code says whether all of it held.
+whose probabilities lie within the tolerance of each other, and each of the 5 probabilities must be within
+3 % of Python's. Networks are built with random weights; model folders are taken as they are. The exit code
+says whether all of it held.
 """
 
 import argparse
@@ -26,14 +27,16 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.append(str(ROOT / "tests"))
 from running import Service
 
-TOLERANCE = 0.01
+# A share of the probability, because those of random weights are all small. Where decoders differ by a level in some
+# pixels it differs by up to 1.8 % on 40 photos; where red and blue, or left and right, are exchanged by 15 % and more.
+TOLERANCE = 0.03
 TOP = 5
 
 
 def main():
     arguments = parse_arguments()
     worst = True
-    print(f"{'model':<20} {'photos':>6} {'top 5 equal':>12} {'ties swapped':>13} {'largest |Δp|':>13} {'HTTP = CLI':>11}")
+    print(f"{'model':<20} {'photos':>6} {'top 5 equal':>12} {'ties swapped':>13} {'largest |Δp|/p':>15} {'HTTP = CLI':>11}")
     with tempfile.TemporaryDirectory() as folder:
         built = [build(arguments.binary, network, Path(folder)) for network in arguments.network]
         for model in built + arguments.model:
@@ -67,13 +70,13 @@ def compare(arguments, model):
         found = [prediction["class"] for prediction in answer["predictions"]]
         wanted = np.argsort(-probabilities, kind="stable")[:TOP].tolist()
         exact += found == wanted
-        ties = np.abs(probabilities[found] - probabilities[wanted]).max() <= TOLERANCE
+        ties = (np.abs(probabilities[found] / probabilities[wanted] - 1) <= TOLERANCE).all()
         swapped += found != wanted and ties
-        differences = [abs(p["probability"] - probabilities[p["class"]]) for p in answer["predictions"]]
+        differences = [abs(p["probability"] / probabilities[p["class"]] - 1) for p in answer["predictions"]]
         largest = max(largest, *differences)
     same = all(close(a, b) for a, b in zip(service, command_line, strict=True))
     count = len(arguments.photos)
-    print(f"{model.name:<20} {count:>6} {exact:>12} {swapped:>13} {largest:>13.6f} {str(same):>11}", flush=True)
+    print(f"{model.name:<20} {count:>6} {exact:>12} {swapped:>13} {largest:>15.6f} {str(same):>11}", flush=True)
     return exact + swapped == count and largest <= TOLERANCE and same
 
 
