@@ -30,7 +30,7 @@ test-clients: tools runtime ## unmodified clients of the Open Inference Protocol
 
 test-web: tools runtime ## the page, in a real Chromium against the real binary
 	@$(DEBUG_BUILD)
-	@python3 scripts/in_venv.py tests/outside/requirements.txt tests/outside/test_page.py
+	@python3 scripts/in_venv.py tests/outside/requirements.txt -m unittest discover --verbose --start-directory tests/outside --pattern 'test_page*.py'
 
 test-api: tools runtime ## what openapi.yaml says, against the real binary
 	@$(DEBUG_BUILD)

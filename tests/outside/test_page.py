@@ -1,86 +1,15 @@
-"""Drives the page in a real Chromium against the real binary, and holds what a person sees.
-
-    make test-web
-
-Where no Chromium is there and none can be installed it says so and ends well.
-"""
+"""The page that takes pictures, in a real Chromium against the real binary."""
 
 import base64
-import itertools
 import json
 import os
-import re
 import socket
 import subprocess
-import sys
-import tempfile
-import unittest
-from pathlib import Path
 from urllib.parse import urlsplit
 
-import browser
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Locator, Page, expect, sync_playwright
-from service import BINARY, FOLDER, SMALL_MODEL, Service, untrained_model
-
-PHONE = {"width": 360, "height": 700}
-DESKTOP = {"width": 1280, "height": 900}
-WATCH_POLICY = "addEventListener('securitypolicyviolation', (event) => console.error('policy: ' + event.violatedDirective))"
-
-
-class Browser(unittest.TestCase):
-    """A browser for all tests, a page and a folder for each; nothing may appear in the page's console."""
-
-    flags: list[str | Path] = []
-
-    @classmethod
-    def setUpClass(cls) -> None:
-        cls.service = Service(*cls.flags)
-        cls.addClassCleanup(cls.service.kill)
-        cls.playwright = cls.enterClassContext(sync_playwright())
-        cls.browser = cls.playwright.chromium.launch(executable_path=CHROMIUM, args=browser.FLAGS)
-        cls.addClassCleanup(cls.browser.close)
-
-    def setUp(self) -> None:
-        self.folder = Path(self.enterContext(tempfile.TemporaryDirectory()))
-        self.complaints: list[str] = []
-        self.expected: set[str] = set()
-
-    def tearDown(self) -> None:
-        unexpected = [text for text in self.complaints if not any(part in text for part in self.expected)]
-        self.assertEqual(unexpected, [], "the console of the page")
-
-    def open(self, **options) -> Page:
-        options = {"viewport": DESKTOP} | options
-        context = self.browser.new_context(**options)
-        self.addCleanup(context.close)
-        context.add_init_script(WATCH_POLICY)
-        page = context.new_page()
-        page.on("console", lambda message: message.type in ("error", "warning") and self.complaints.append(message.text))
-        page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        page.goto(self.service.url)
-        return page
-
-    def picture(self, name: str = "sky.png", color: tuple[int, int, int] = (90, 150, 220), **options) -> Path:
-        return browser.png(self.folder, name, color, **options)
-
-    def choose(self, page: Page, *files: Path) -> None:
-        page.get_by_role("button", name="Choose pictures").set_input_files([str(file) for file in files])
-
-    def card(self, page: Page, name: str):
-        return page.get_by_role("article", name=name)
-
-    def labels(self, page: Page, name: str) -> list[tuple[str, float]]:
-        """What a card says, once it says something."""
-        items = self.card(page, name).locator(".labels li")
-        expect(items.first).to_be_visible()
-        percents = lambda item: float(item.locator(".share").inner_text().removesuffix("%").strip("< "))
-        return [(item.locator(".name").inner_text(), percents(item)) for item in items.all()]
-
-    def assert_accessible(self, page: Page, where: str) -> None:
-        # The check evaluates strings; what the page itself may do is not loosened.
-        found = Axe().run(page)
-        self.assertEqual(found.violations_count, 0, f"{where}: {found.generate_report()}")
+from pages import DESKTOP, PHONE, Browser
+from playwright.sync_api import Page, expect
+from service import BINARY, FOLDER, SMALL_MODEL, untrained_model
 
 
 class Trained(Browser):
@@ -252,131 +181,6 @@ class Trained(Browser):
             page.evaluate("document.body.append(Object.assign(new Image(), { src: 'http://127.0.0.1:1/elsewhere.png' }))")
 
 
-class Documentation(Browser):
-    """`/docs`, made of the document that the service itself serves."""
-
-    def read(self, **options) -> Page:
-        page = self.open(**options)
-        page.get_by_role("link", name="API").click()
-        expect(page.get_by_role("heading", name="POST /classify")).to_be_visible()
-        return page
-
-    def test_every_operation_is_there_with_its_parameters_and_answers(self) -> None:
-        page = self.read()
-        openapi = page.request.get(f"{self.service.url}openapi.json").json()
-        for path, item in openapi["paths"].items():
-            for method, operation in item.items():
-                section = page.get_by_role("region", name=f"{method.upper()} {path}", exact=True)
-                expect(section).to_contain_text(operation["summary"])
-                for parameter in filter(lambda parameter: "name" in parameter, operation["parameters"]):
-                    expect(section.locator("code", has_text=parameter["name"]).first).to_be_visible()
-                for status in operation["responses"]:
-                    expect(section.locator(".status", has_text=status)).to_be_visible()
-
-    def test_a_document_that_is_not_given_is_missed_aloud(self) -> None:
-        page = self.open()
-        self.expected = {"503"}
-        page.route("**/openapi.json", lambda route: route.fulfill(status=503, json={"code": "overloaded"}))
-        page.get_by_role("link", name="API").click()
-        expect(page.get_by_text("The document could not be read (status 503).")).to_be_visible()
-
-    def test_an_example_can_be_copied_into_a_terminal(self) -> None:
-        command = self.read().get_by_role("group", name="Example: one", exact=True).inner_text()
-        done = subprocess.run(["sh", "-c", f"{command} --silent"], capture_output=True, text=True)
-        self.assertEqual(json.loads(done.stdout)["results"][0]["image"], {"format": "png", "width": 1, "height": 1, "orientation": 1})
-
-    def test_an_error_is_shown_as_it_is_answered(self) -> None:
-        page = self.read()
-        page.locator("summary", has_text="undecodable_image").click()
-        example = json.loads(page.get_by_role("group", name="Example: undecodable_image").inner_text())
-        self.assertEqual((example["status"], example["code"]), (422, "undecodable_image"))
-
-    def test_it_is_accessible_and_fits_a_phone(self) -> None:
-        for scheme, size in (("light", DESKTOP), ("dark", PHONE)):
-            page = self.read(color_scheme=scheme, viewport=size)
-            for summary in page.locator("summary").all():
-                summary.click()
-            self.assert_accessible(page, scheme)
-            self.assertLessEqual(page.evaluate("document.documentElement.scrollWidth"), size["width"])
-
-
-class Live(Browser):
-    """The admin listener's view of the last minutes."""
-
-    def look(self, **options) -> Page:
-        page = self.open(**options)
-        page.goto(self.service.admin)
-        expect(page.get_by_role("status")).to_have_text("ready")
-        return page
-
-    def test_it_shows_what_has_just_been_served(self) -> None:
-        page = self.look()
-        batches = page.get_by_role("img", name="Images in a batch")
-        expect(batches).to_have_attribute("aria-label", re.compile(r"1: 0 %"))
-        page.request.post(f"{self.service.url}classify", data=self.picture().read_bytes())
-        expect(batches).to_have_attribute("aria-label", re.compile(r"1: 100 %"))
-        expect(page.get_by_text("1 batch", exact=True)).to_be_visible()
-        expect(page.get_by_text("cifar10-resnet20 version 1, float32 on cpu")).to_be_visible()
-        expect(page.get_by_role("img", name="Latency of requests")).to_be_visible()
-
-    def test_a_process_that_is_gone_is_not_taken_for_an_idle_one(self) -> None:
-        page = self.look()
-        self.expected = {"Failed to load resource"}
-        page.route("**/history?*", lambda route: route.abort())
-        expect(page.get_by_role("alert")).to_contain_text("The process does not answer")
-        badge = page.get_by_role("status")
-        expect(badge).to_have_text("no answer")
-        expect(badge).to_have_class("state not-ready")
-        page.unroute("**/history?*")
-        expect(page.get_by_role("alert")).to_be_hidden()
-        expect(badge).to_have_text("ready")
-        expect(badge).to_have_class("state ready")
-
-    def test_a_screen_reader_is_told_once_that_the_process_is_gone(self) -> None:
-        page = self.look()
-        self.expected = {"Failed to load resource"}
-        page.route("**/history?*", lambda route: route.abort())
-        expect(page.get_by_role("alert")).to_be_visible()
-        page.evaluate("""() => {
-            window.told = 0;
-            const observer = new MutationObserver((changes) => { window.told += changes.length; });
-            for (const role of ["alert", "status"]) {
-                observer.observe(document.querySelector(`[role=${role}]`), { childList: true, characterData: true, subtree: true });
-            }
-        }""")
-        # The page asks again only after it has shown what became of the last request.
-        for _ in range(3):
-            with page.expect_request("**/history?*"):
-                pass
-        self.assertEqual(page.evaluate("window.told"), 0)
-
-    def test_it_is_accessible_and_fits_a_phone(self) -> None:
-        for scheme, size in (("light", DESKTOP), ("dark", PHONE)):
-            page = self.look(color_scheme=scheme, viewport=size)
-            expect(page.get_by_role("img", name="Saturation")).to_be_visible()
-            self.assert_accessible(page, scheme)
-            self.assertLessEqual(page.evaluate("document.documentElement.scrollWidth"), size["width"])
-
-    def test_on_a_phone_no_two_words_touch(self) -> None:
-        page = self.look(viewport=PHONE)
-        sizes = page.get_by_role("img", name="Images in a batch").locator("text", has_text=re.compile(r"^(≤?\d+|more)$"))
-        self.assert_apart(page.get_by_role("banner").locator(".brand > span, a"))
-        self.assert_apart(sizes)
-        self.expected = {"Failed to load resource"}
-        page.route("**/history?*", lambda route: route.abort())
-        expect(page.get_by_role("status")).to_have_text("no answer")
-        self.assert_apart(page.get_by_role("banner").locator(".brand > span, a"))
-
-    def assert_apart(self, words: Locator) -> None:
-        """At least four pixels lie between any two of those that are shown."""
-        boxes = list(filter(None, (word.bounding_box() for word in words.all())))
-        self.assertGreater(len(boxes), 2)
-        for one, other in itertools.combinations(boxes, 2):
-            across, down = (max(one[start], other[start]) - min(one[start] + one[length], other[start] + other[length])
-                            for start, length in (("x", "width"), ("y", "height")))
-            self.assertGreaterEqual(max(across, down), 4, (one, other))
-
-
 class Untrained(Browser):
     """Random weights beside trained ones."""
 
@@ -483,11 +287,3 @@ class Gone(Browser):
         self.expected = {"ERR_CONNECTION_REFUSED"}
         self.choose(page, self.picture())
         expect(self.card(page, "sky.png").get_by_text("The service cannot be reached.")).to_be_visible()
-
-
-if __name__ == "__main__":
-    CHROMIUM = browser.find()
-    if CHROMIUM is None:
-        print(f"skipped: no Chromium here, and it cannot be installed (Debian: apt-get install {' '.join(browser.PACKAGES)})")
-        sys.exit()
-    unittest.main(verbosity=2)
