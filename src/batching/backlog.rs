@@ -12,6 +12,7 @@ use super::job::Job;
 use super::line::{Line, Turn};
 
 mod admission;
+mod limit;
 mod workers;
 
 #[cfg(test)]
@@ -19,6 +20,7 @@ mod simulation;
 #[cfg(test)]
 mod tests;
 
+use limit::BatchLimit;
 use workers::Workers;
 
 /// So much of the throughput is given up, at most, for a deadline that a full batch would miss.
@@ -32,7 +34,7 @@ pub struct Backlog {
     taken: usize,
     workers: Workers,
     /// Images in a batch, at most: lower than configured where the device's memory asks for it.
-    limit: usize,
+    limit: BatchLimit,
     closed: bool,
     cost: CostModel,
     decode: MeanDuration,
@@ -88,7 +90,7 @@ impl Backlog {
             line: Line::default(),
             taken: 0,
             workers: Workers::new(gathering.workers, now),
-            limit: gathering.sizes.limit().get(),
+            limit: BatchLimit::new(gathering.sizes.limit().get()),
             closed: false,
             cost,
             decode: MeanDuration::default(),
@@ -198,14 +200,22 @@ impl Backlog {
 
     /// Images in a batch, at most.
     pub(super) fn limit(&self) -> usize {
-        self.limit
+        self.limit.get()
     }
 
-    /// Lowers the batch limit; `false` where it is no higher already.
-    pub fn lower_limit(&mut self, images: usize) -> bool {
-        let lower = images < self.limit;
-        self.limit = self.limit.min(images);
-        lower
+    /// Lowers the batch limit for good; `false` where it is no higher already.
+    pub(super) fn cap_limit(&mut self, images: usize) -> bool {
+        self.limit.cap(images)
+    }
+
+    /// Lowers the batch limit for some time; `false` where it is no higher already.
+    pub(super) fn lower_limit(&mut self, images: usize, now: Instant) -> bool {
+        self.limit.lower(images, now)
+    }
+
+    /// Raises a limit that was lowered, where it is time; what it is then.
+    pub(super) fn recover_limit(&mut self, now: Instant) -> Option<usize> {
+        self.limit.recover(now)
     }
 
     /// A worker's engine has failed for good, or works again.
@@ -227,12 +237,12 @@ impl Backlog {
     /// What the largest batch takes, by what is known.
     #[must_use]
     pub fn longest_batch(&self) -> Duration {
-        self.predict(self.limit)
+        self.predict(self.limit())
     }
 
     /// Images per second, by the slower of the two: decoding and inference.
     fn capacity(&self) -> f64 {
-        let inference = self.throughput(self.limit) * into_f64(self.workers.working());
+        let inference = self.throughput(self.limit()) * into_f64(self.workers.working());
         let decode = self.decode.get().as_secs_f64();
         if decode > 0.0 {
             inference.min(into_f64(self.gathering.decoders.get()) / decode)
@@ -257,21 +267,21 @@ impl Backlog {
 
     /// With so many images in line.
     fn outlook(&self, images: usize, now: Instant) -> Outlook {
-        let in_last = images.saturating_sub(1) % self.limit + 1;
+        let in_last = images.saturating_sub(1) % self.limit() + 1;
         Outlook {
             leads: self.workers.leads(now),
             decode: self.decode.get(),
             decoders: self.gathering.decoders.get(),
-            full_batch: self.predict(self.limit),
+            full_batch: self.predict(self.limit()),
             last_batch: self.predict(in_last),
-            limit: self.limit,
+            limit: self.limit(),
             images,
         }
     }
 
     /// How many of those that wait to run at once.
     fn batch_size(&self, now: Instant) -> usize {
-        let available = self.line.ready().min(self.limit);
+        let available = self.line.ready().min(self.limit());
         let images = self.gathering.sizes.best(available, |slots| self.cost.predict(slots));
         let in_time = self.in_time(images, now);
         let kept = (1.0 - DEADLINE_SHARE) * self.throughput(images);
@@ -296,7 +306,7 @@ impl Backlog {
     /// Until when to wait for a larger batch: where batches of the present size do not keep up
     /// with what arrives, a larger one is cheaper per image, and every deadline still holds.
     fn worth_waiting(&self, images: usize, now: Instant) -> Option<Instant> {
-        let all = images == self.line.ready() && images < self.limit;
+        let all = images == self.line.ready() && images < self.limit();
         if self.closed || !all || !self.cost.batching_pays() {
             return None;
         }
@@ -306,7 +316,7 @@ impl Backlog {
         }
         let oldest = self.line.jobs().map(|job| job.submitted).min()?;
         let urgent = self.line.jobs().map(|job| job.deadline).min()?;
-        let latest = urgent.checked_sub(self.at_most(self.limit)).unwrap_or(now);
+        let latest = urgent.checked_sub(self.at_most(self.limit())).unwrap_or(now);
         Some(latest.min(oldest + self.gathering.max_wait)).filter(|time| *time > now)
     }
 }

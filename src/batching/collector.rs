@@ -46,6 +46,9 @@ impl Collector {
             let now = Instant::now();
             self.sweep(now);
             let mut backlog = self.shared.lock();
+            if let Some(limit) = backlog.recover_limit(now) {
+                tracing::info!(limit, "larger batches are tried again");
+            }
             match backlog.next(self.worker, now) {
                 Next::Run(jobs) => {
                     self.shared.metrics.queue_images.sub(gauge(jobs.len()));
@@ -94,9 +97,20 @@ impl Collector {
         }
     }
 
-    /// Lowers the batch limit, for a device whose memory a larger batch does not fit.
+    /// Lowers the batch limit for good, for a device whose memory a larger batch does not fit.
+    pub(super) fn cap_limit(&self, images: usize) {
+        let lower = self.shared.lock().cap_limit(images);
+        self.note_limit(lower, images);
+    }
+
+    /// Lowers the batch limit until there may be memory for a larger batch again.
     pub(super) fn lower_limit(&self, images: usize) {
-        if self.shared.lock().lower_limit(images) {
+        let lower = self.shared.lock().lower_limit(images, Instant::now());
+        self.note_limit(lower, images);
+    }
+
+    fn note_limit(&self, lower: bool, images: usize) {
+        if lower {
             self.shared.metrics.batch_limit_lowered.inc();
             tracing::warn!(limit = images, "the device's memory is too small: smaller batches");
         }

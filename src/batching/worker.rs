@@ -69,7 +69,7 @@ impl Worker {
         let Self { collector, executor, .. } = self;
         let observe = |size, took| collector.observe(size, took);
         if let Some(largest) = executor.warm_up(collector.sizes(), collector.limit(), observe)? {
-            collector.lower_limit(largest);
+            collector.cap_limit(largest);
         }
         Ok(())
     }
