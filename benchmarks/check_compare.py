@@ -2,10 +2,14 @@
 
 import base64
 import json
+import signal
+import subprocess
 import sys
 import tempfile
+import time
 import unittest
 from collections import Counter
+from collections.abc import Callable
 from email.parser import BytesParser
 from pathlib import Path
 from xml.etree import ElementTree
@@ -18,7 +22,7 @@ from compare.cases import CASES  # noqa: E402
 from compare.sections import SECTIONS  # noqa: E402
 from compare.targets import TARGETS, front_end  # noqa: E402
 from compare.trials import by_turns, median, spread  # noqa: E402
-from peers import peers  # noqa: E402
+from peers import peers, servers  # noqa: E402
 
 PICTURE = b"\xff\xd8\r\n--not-a-boundary\xff"
 
@@ -48,6 +52,34 @@ class Bodies(unittest.TestCase):
         binary = tensors.body(tensors.BINARY, tensors.BEST_FIVE).data[peers.HEAD :]
         self.assertEqual(len(binary), 4 * len(in_json))
         self.assertEqual(list(tensors.array("f", binary)), list(tensors.array("f", in_json)))
+
+
+# Never ready: it says its number and waits.
+NEVER_READY = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from peers.servers import Server, end_on_sigterm
+end_on_sigterm()
+with Server(["sh", "-c", f"echo $$ > {sys.argv[2]}; exec sleep 60"], "", "http://127.0.0.1:1/"):
+    pass
+"""
+
+
+class Servers(unittest.TestCase):
+    def test_a_run_that_is_ended_while_a_server_starts_takes_it_with_it(self) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            said = Path(folder) / "number"
+            run = subprocess.Popen([sys.executable, "-c", NEVER_READY, HERE, said], stderr=subprocess.PIPE, text=True)
+            self.assertTrue(self.comes(lambda: said.exists() and said.read_text()))
+            run.send_signal(signal.SIGTERM)
+            self.assertIn("ended by SIGTERM", run.communicate(timeout=30)[1])
+            self.assertFalse(servers.started(int(said.read_text())), "the server still runs")
+
+    def comes(self, true: Callable[[], object]) -> bool:
+        end = time.monotonic() + 30
+        while not true() and time.monotonic() < end:
+            time.sleep(0.01)
+        return bool(true())
 
 
 class Figures(unittest.TestCase):

@@ -9,7 +9,6 @@ benchmarks/RESULTS.md with its figures and pictures. Cases that are not run keep
 
 import argparse
 import shutil
-import signal
 import sys
 from pathlib import Path
 
@@ -19,7 +18,7 @@ sys.path.insert(0, str(ROOT / "scripts"))
 from compare import report  # noqa: E402
 from compare.bench import Bench  # noqa: E402
 from compare.cases import CASES  # noqa: E402
-from peers.servers import build  # noqa: E402
+from peers.servers import build, end_on_sigterm  # noqa: E402
 
 
 def main() -> None:
@@ -28,8 +27,7 @@ def main() -> None:
         sys.exit("error: wrk is missing; install it (Debian: apt-get install wrk; macOS: brew install wrk)")
     if not options.no_build:
         build()
-    # So that a run that is told to end takes its servers with it.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))
+    end_on_sigterm()
     bench = Bench(options)
     for name in options.cases or CASES:
         print(f"{name}: {CASES[name].__doc__}", flush=True)

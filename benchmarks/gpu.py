@@ -13,7 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from peers.servers import BINARY, LOAD, ROOT, resnet_serve
+from peers.servers import BINARY, LOAD, ROOT, end_on_sigterm, resnet_serve
 
 # In half precision from bytes, and as it is built by default.
 MODELS = {"half": ["--precision", "fp16", "--input-type", "uint8"], "single": []}
@@ -42,6 +42,7 @@ for size in sizes:
 def main() -> None:
     options = parse()
     subprocess.run(["cargo", "build", "--release", "--quiet", "--bins", "--example", "load"], cwd=ROOT, check=True)
+    end_on_sigterm()
     with tempfile.TemporaryDirectory() as folder:
         models = {name: build(name, flags, Path(folder)) for name, flags in MODELS.items()}
         for name, model in models.items():

@@ -16,6 +16,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -24,7 +25,7 @@ import container  # noqa: E402
 import report  # noqa: E402
 from peers import photos  # noqa: E402
 from peers.peers import LITSERVE, litserve  # noqa: E402
-from peers.servers import LOAD, ROOT, Server, build, resnet_serve  # noqa: E402
+from peers.servers import LOAD, ROOT, Server, build, end_on_sigterm, resnet_serve  # noqa: E402
 from report import shown  # noqa: E402
 
 MULTIPLES = [0.5, 0.9, 1.0, 2.0, 3.0, 5.0]
@@ -43,6 +44,7 @@ def main() -> None:
     parser.add_argument("--no-peer", action="store_true", help="leave LitServe out")
     options = parser.parse_args()
     build()
+    end_on_sigterm()
     with tempfile.TemporaryDirectory() as folder:
         if options.photos is None:
             options.photos = photos.synthetic(Path(folder), peer_programs() / "python")
@@ -59,20 +61,20 @@ def load(server: Server, options: argparse.Namespace, *flags: object) -> dict:
     return json.loads(done.stdout)
 
 
-def servers(options: argparse.Namespace) -> dict[str, Server]:
-    found = {"resnet-serve": resnet_serve(options.model)}
+def servers(options: argparse.Namespace) -> dict[str, Callable[[], Server]]:
+    """Each is made when its turn comes, because its ports are free only then."""
+    found: dict[str, Callable[[], Server]] = {"resnet-serve": lambda: resnet_serve(options.model)}
     if not options.no_peer:
-        # Written by the first start of resnet-serve where the folder has only a recipe.
-        with found["resnet-serve"]:
-            pass
-        found["LitServe"] = litserve(peer_programs(), options.model.resolve(), options.timeout_ms / 1000)
+        # It is after resnet-serve, whose first start writes the network where the folder has only a recipe.
+        programs = peer_programs()
+        found["LitServe"] = lambda: litserve(programs, options.model.resolve(), options.timeout_ms / 1000)
     return found
 
 
 def case_load(options: argparse.Namespace) -> dict:
     results = {}
-    for name, server in servers(options).items():
-        with server:
+    for name, make in servers(options).items():
+        with make() as server:
             # Twice as many clients as are needed to keep the cores busy, after a warm-up.
             load(server, options, "--clients", 16, "--duration", 3)
             capacity = load(server, options, "--clients", 16, "--duration", options.seconds)["goodput_per_second"]

@@ -5,6 +5,7 @@ import re
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 import urllib.error
@@ -23,6 +24,11 @@ def build() -> None:
     """This server and the client in `examples/load`."""
     subprocess.run(["make", "--no-print-directory", "build"], cwd=ROOT, check=True)
     subprocess.run(["cargo", "build", "--release", "--locked", "--example", "load"], cwd=ROOT, check=True)
+
+
+def end_on_sigterm() -> None:
+    """So that a run that is told to end takes its servers with it, as one that is interrupted does."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))
 
 
 def free_port() -> int:
@@ -73,15 +79,21 @@ class Server:
             env=os.environ | {"ORT_DISABLE_TELEMETRY": "1"} | self.environment,
             cwd=self.folder,
         )
-        while get(self.ready_url)[0] != 200:
-            if self.process.poll() is not None or time.monotonic() > begin + PATIENCE:
-                self.log.seek(0)
-                said = self.log.read()
-                self.__exit__()
-                raise NotReady(f"error: did not become ready: {' '.join(self.command)}\n{said[-2000:]}")
-            time.sleep(0.01)
+        try:
+            self.wait_until_ready(begin + PATIENCE)
+        except BaseException:
+            # Whatever ends the wait, an interruption too: nobody else would end the process.
+            self.__exit__()
+            raise
         self.seconds_to_ready = time.monotonic() - begin
         return self
+
+    def wait_until_ready(self, deadline: float) -> None:
+        while get(self.ready_url)[0] != 200:
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                self.log.seek(0)
+                raise NotReady(f"error: did not become ready: {' '.join(self.command)}\n{self.log.read()[-2000:]}")
+            time.sleep(0.01)
 
     def __exit__(self, *_: object) -> None:
         found = {pid: started(pid) for pid in self.processes()}
