@@ -15,7 +15,7 @@ from pathlib import Path
 from in_venv import environment
 from peers import photos
 from peers.peers import PEERS, Body, Peer, raw
-from peers.servers import BINARY, ROOT, NotReady, Server, get, resnet_serve
+from peers.servers import BINARY, ROOT, NotReady, Server, resnet_serve
 
 from compare.load import Bodies, Load, measure
 
@@ -113,11 +113,8 @@ class Bench:
 
     @cached_property
     def commit(self) -> str:
-        """Of which the program was built, which need not be what is checked out."""
         with resnet_serve(self.trivial) as server:
-            lines = get(server.metrics_url)[1].splitlines()
-        labels = next(line for line in lines if line.startswith("resnet_serve_build_info{"))
-        return labels.partition('commit="')[2].partition('"')[0]
+            return server.commit()
 
     @cached_property
     def resnet50(self) -> Path:

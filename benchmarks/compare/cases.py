@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from peers.peers import CORES, form
-from peers.servers import BINARY, get, resnet_serve
+from peers.servers import BINARY, resnet_serve
 
 from compare import tensors
 from compare.allocators import allocators
@@ -86,19 +86,11 @@ def decoding(bench: Bench, pictures: list[Path]) -> dict:
     bodies = bench.bodies([THIS_SERVER.encode(picture.read_bytes()) for picture in pictures])
     with THIS_SERVER.start(bench.trivial) as server:
         Load(1, 1).drive(server.url, bodies)
-        before = stage(server.metrics_url)
+        before = server.stage("decode")
         row = measure(server, server.url, bodies, bench.load(1))
-        seconds, count = (after - earlier for after, earlier in zip(stage(server.metrics_url), before, strict=True))
+        seconds, count = (after - earlier for after, earlier in zip(server.stage("decode"), before, strict=True))
     kilobytes = sum(len(picture.read_bytes()) for picture in pictures) / len(pictures) / 1000
     return row | {"decode_ms": 1000 * seconds / count, "kilobytes": kilobytes}
-
-
-def stage(metrics_url: str) -> tuple[float, float]:
-    """Seconds in the stage of decoding so far, and pictures."""
-    lines = get(metrics_url)[1].splitlines()
-    named = "resnet_serve_stage_duration_seconds_{}{{stage=\"decode\"}} "
-    found = [next(line for line in lines if line.startswith(named.format(part))) for part in ("sum", "count")]
-    return float(found[0].split()[-1]), float(found[1].split()[-1])
 
 
 # 256 wait for ten seconds, so that few of them would ask twice in a shorter measurement.

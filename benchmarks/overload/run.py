@@ -115,10 +115,10 @@ def case_hang_up(options: argparse.Namespace) -> dict:
     """Half of the clients hang up while their picture waits: how many pictures run for nobody?"""
     with resnet_serve(options.model) as server:
         capacity = load(server, options, "--clients", 16, "--duration", 5)["goodput_per_second"]
-        before = server.metric("resnet_serve_batch_images_sum")
+        before = server.series("resnet_serve_batch_images_sum")
         row = load(server, options, "--rate", 2 * capacity, "--duration", options.seconds / 2, "--timeout-ms",
                    options.timeout_ms, "--hang-up-share", 0.5, "--hang-up-after-ms", 100)
-        ran = server.metric("resnet_serve_batch_images_sum") - before
+        ran = server.series("resnet_serve_batch_images_sum") - before
     answered = row["answered_in_time"] + row["answered_late"]
     row |= {"ran": ran, "ran_for_nobody": ran - answered}
     print(f"{row['hung_up']} clients hung up; {ran - answered:.0f} of {ran:.0f} pictures ran for nobody", flush=True)

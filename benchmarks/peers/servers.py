@@ -151,12 +151,23 @@ class Server:
         ticks = sum(int(fields[11]) + int(fields[12]) for fields in stats if fields)
         return ticks / os.sysconf("SC_CLK_TCK")
 
-    def metric(self, name: str) -> float:
-        """The value of a metric without labels."""
+    def series(self, name: str, labels: str = "") -> float:
+        """What resnet-serve's metrics say of a name and its labels, as in `{stage="decode"}`."""
         for line in get(self.metrics_url)[1].splitlines():
-            if line.startswith(name + " "):
-                return float(line.split()[1])
-        raise KeyError(name)
+            if line.startswith(f"{name}{labels} "):
+                return float(line.rpartition(" ")[2])
+        raise KeyError(name + labels)
+
+    def stage(self, name: str) -> tuple[float, float]:
+        """Seconds in a stage of resnet-serve so far, and images."""
+        labels = f'{{stage="{name}"}}'
+        seconds, images = (self.series(f"resnet_serve_stage_duration_seconds_{part}", labels) for part in ("sum", "count"))
+        return seconds, images
+
+    def commit(self) -> str:
+        """Of which resnet-serve was built, which need not be what is checked out."""
+        found = re.search(r'^resnet_serve_build_info\{.*commit="([^"]*)"', get(self.metrics_url)[1], re.MULTILINE)
+        return found[1] if found else "unknown"
 
 
 def resnet_serve(model: Path, flags: list[str] | None = None, wrapper: list[str] | None = None) -> Server:
