@@ -24,6 +24,7 @@ PAPERS = ["resnet34", "resnet50", "resnet101", "resnet152", "vgg19"]
 SMALL, LARGE = (500, 375), (4000, 3000)
 GRAIN = 4  # levels
 PILLOW = "Pillow alone"
+PILLOW_IN_FULL = "Pillow alone, decoding in full"
 BARE = "bare ONNX Runtime"
 
 
@@ -77,6 +78,10 @@ def large_photos(bench: Bench) -> Iterator[Rows]:
         kind = f"{size[0]}×{size[1]}{' with grain' if grain else ''}"
         if grain or size == SMALL:
             turns |= {f"{name}, {kind}": turn for name, turn in side_by_side(bench, bench.trivial, pictures).items()}
+        if grain:
+            loop = partial(bench.reference, "pixels", bench.trivial)
+            turns[f"{PILLOW}, {kind}"] = partial(loop, "--photos", *pictures)
+            turns[f"{PILLOW_IN_FULL}, {kind}"] = partial(loop, "--in-full", "--photos", *pictures)
         turns[f"{OURS} decoding, {kind}"] = partial(decoding, bench, pictures)
     return by_turns(bench.options.rounds, turns)
 

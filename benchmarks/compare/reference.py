@@ -25,7 +25,7 @@ from classifier import Classifier  # noqa: E402
 def pixels(options: argparse.Namespace) -> dict:
     """Threads that decode, resize and normalise."""
     classifier = Classifier(options.model)
-    return in_threads(options, lambda: lambda picture: classifier.tensor(io.BytesIO(picture)))
+    return in_threads(options, lambda: lambda picture: classifier.tensor(io.BytesIO(picture), options.in_full))
 
 
 def loop(options: argparse.Namespace) -> dict:
@@ -120,6 +120,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--intra", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=3)
+    parser.add_argument("--in-full", action="store_true", help="no JPEG at a reduced scale (pixels)")
     parser.add_argument("--batches", type=int, nargs="+", default=[1])
     options = parser.parse_args()
     print(json.dumps(globals()[options.what](options)))

@@ -109,7 +109,8 @@ def refusals(rows: Rows) -> list[str]:
 
 
 def peers(known: dict) -> str:
-    lines = ["## The peers", "", "The same graph, the same pictures, Pillow for decoding and resizing, the best five as JSON. "
+    lines = ["## The peers", "", "The same graph, the same pictures, Pillow for decoding (large JPEGs at a reduced scale, as here) and resizing, the "
+             "best five as JSON. "
              "Before anything is measured each must give the same class as this server for a picture through ResNet-50.", "",
              "| | versions | tuning | probability apart |", "|---|---|---|---|"]
     for peer in PEERS:

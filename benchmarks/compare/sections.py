@@ -65,7 +65,8 @@ SECTIONS = {
         "(d) Raw tensors", "`FP32 [1, 3, 224, 224]` by the Open Inference Protocol to the network of (a), as binary data and "
         "as JSON; MLServer's HTTP takes only JSON.", LOAD),
     "large": Section(
-        "(e) Photos of 12 megapixels", "To the network of (a). `decoding` is this server's own figure for the stage, with one "
+        "(e) Photos of 12 megapixels", "To the network of (a). All decode JPEG at a reduced scale where twice the target's "
+        "resolution remains, the peers by Pillow's `draft`; `decoding in full` is what Pillow does without it. `decoding` is this server's own figure for the stage, with one "
         "client. Photos that were made larger have few bytes for their size; with grain they have as many as a camera's.",
         [RATE, P50, CPU, MEMORY, Column("decode and resize, ms", "decode_ms", 2, spread=True), Column("kB", "kilobytes", 0)]),
     "clients": Section(

@@ -7,6 +7,7 @@ from typing import BinaryIO
 import numpy as np
 import onnxruntime
 from PIL import Image
+from pixels import cropped
 
 
 class Classifier:
@@ -25,18 +26,12 @@ class Classifier:
         self.session = onnxruntime.InferenceSession(graph, options, ["CPUExecutionProvider"])
         self.input = self.session.get_inputs()[0].name
 
-    def tensor(self, file: BinaryIO) -> np.ndarray:
+    def tensor(self, file: BinaryIO, in_full: bool = False) -> np.ndarray:
         """[3, height, width]"""
-        return self.normalised(Image.open(file))
+        return self.normalised(Image.open(file), in_full)
 
-    def normalised(self, picture: Image.Image) -> np.ndarray:
-        picture = picture.convert("RGB")
-        width, height = picture.size
-        short = self.shorter
-        size = (short, short * height // width) if width <= height else (short * width // height, short)
-        picture = picture.resize(size, Image.Resampling.BILINEAR)
-        left, top = round((size[0] - self.crop) / 2), round((size[1] - self.crop) / 2)
-        pixels = np.asarray(picture.crop((left, top, left + self.crop, top + self.crop)))
+    def normalised(self, picture: Image.Image, in_full: bool = False) -> np.ndarray:
+        pixels = cropped(picture, self.shorter, self.crop, in_full)
         return np.ascontiguousarray(((pixels / np.float32(255) - self.mean) / self.std).transpose(2, 0, 1))
 
     def logits(self, batch: np.ndarray) -> np.ndarray:

@@ -18,7 +18,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent
+sys.path.insert(0, str(ROOT / "benchmarks/peers"))
+from pixels import cropped  # noqa: E402
+
 SIZES = {"500x375": ((500, 375), 60), "4000x3000": ((4000, 3000), 6)}
 TURNS = 7
 MEAN = np.array([0.485, 0.456, 0.406], np.float32)
@@ -26,12 +29,7 @@ STD = np.array([0.229, 0.224, 0.225], np.float32)
 
 
 def with_pillow(path):
-    picture = Image.open(path).convert("RGB")
-    width, height = picture.size
-    size = (256, 256 * height // width) if width <= height else (256 * width // height, 256)
-    picture = picture.resize(size, Image.Resampling.BILINEAR)
-    left, top = round((size[0] - 224) / 2), round((size[1] - 224) / 2)
-    pixels = np.asarray(picture.crop((left, top, left + 224, top + 224)))
+    pixels = cropped(Image.open(path), 256, 224)
     return np.ascontiguousarray(((pixels / np.float32(255) - MEAN) / STD).transpose(2, 0, 1))
 
 
