@@ -23,6 +23,7 @@ CLIENTS = [1, 4, 16, 64, 256]
 PAPERS = ["resnet34", "resnet50", "resnet101", "resnet152", "vgg19"]
 SMALL, LARGE = (500, 375), (4000, 3000)
 GRAIN = 4  # levels
+FORMS = f"{OURS}, forms"
 PILLOW = "Pillow alone"
 PILLOW_IN_FULL = "Pillow alone, decoding in full"
 BARE = "bare ONNX Runtime"
@@ -31,7 +32,7 @@ BARE = "bare ONNX Runtime"
 def front_end(bench: Bench) -> Iterator[Rows]:
     """(a) A network that costs nothing: what is left is the server."""
     turns = side_by_side(bench, bench.trivial, bench.photos)
-    turns["resnet-serve, forms"] = serving(bench, replace(THIS_SERVER, encode=form("file")), bench.trivial, bench.photos)
+    turns[FORMS] = serving(bench, replace(THIS_SERVER, encode=form("file")), bench.trivial, bench.photos)
     turns[PILLOW] = partial(bench.reference, "pixels", bench.trivial, "--photos", *bench.photos)
     return by_turns(bench.options.rounds, turns)
 

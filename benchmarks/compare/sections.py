@@ -51,7 +51,9 @@ def paper_points(rows: Rows) -> str:
 SECTIONS = {
     "front-end": Section(
         "(a) The front end alone", "A network that costs next to nothing, so that what is left is the server: HTTP, "
-        "decoding, resizing, JSON. `forms` is this server with uploads as most of the peers take them.",
+        "decoding, resizing, JSON. `forms` is this server with uploads as LitServe, FastAPI and BentoML take them, and what they are "
+        "compared with above; MLServer, which takes base64 in JSON, and PyTriton, with its binary data, are compared with "
+        "raw bodies.",
         LOAD, rate_bars("JPEG uploads, images per second, network next to nothing")),
     "resnet50": Section(
         "(b) ResNet-50 at 224×224", "Beside loops of Pillow and ONNX Runtime without a server, as many threads × threads of "
@@ -66,7 +68,8 @@ SECTIONS = {
         "as JSON; MLServer's HTTP takes only JSON.", LOAD),
     "large": Section(
         "(e) Photos of 12 megapixels", "To the network of (a). All decode JPEG at a reduced scale where twice the target's "
-        "resolution remains, the peers by Pillow's `draft`; `decoding in full` is what Pillow does without it. `decoding` is this server's own figure for the stage, with one "
+        "resolution remains, the peers by Pillow's `draft`; `decoding in full` is what Pillow does without it. "
+        "`decoding` is this server's own figure for the stage, with one "
         "client. Photos that were made larger have few bytes for their size; with grain they have as many as a camera's.",
         [RATE, P50, CPU, MEMORY, Column("decode and resize, ms", "decode_ms", 2, spread=True), Column("kB", "kilobytes", 0)]),
     "clients": Section(
