@@ -79,7 +79,8 @@ SECTIONS = {
     "start": Section(
         "(g) Start and memory", "ResNet-50, from the command to the first `ready`, when every batch size has been run. Peak RSS "
         "counts pages that processes share once for each of them; memory counts them once. Bare ONNX Runtime is a Python "
-        "process with as many sessions and threads and the same first runs; its time begins when its modules are loaded.",
+        "process with as many sessions and threads and the same first runs; its time begins when its modules are loaded, and "
+        "what memory it has then is not counted against it above.",
         START),
     "papers": Section(
         "(h) The paper's networks", "One client, so that a picture has one session to itself.",
