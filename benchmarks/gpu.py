@@ -116,7 +116,8 @@ def from_jpeg(model: Path, options: argparse.Namespace) -> None:
                 found = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
                 times = found["answers_ms"]
                 print(f"JPEG to labels, {sessions} session(s), {clients} clients: {found['goodput_per_second']:,.0f} images/s, "
-                      f"p50 {times['p50']:.1f} ms, p99 {times['p99']:.1f} ms, refused {found['other_statuses']}", flush=True)
+                      f"p50 {times['p50']:.1f} ms, p99 {times['p99']:.1f} ms, refused {found['refused']}, expired {found['expired']}, "
+                      f"other statuses {found['other_statuses']}", flush=True)
 
 
 if __name__ == "__main__":
