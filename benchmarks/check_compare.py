@@ -20,7 +20,8 @@ sys.path[:0] = [str(HERE), str(HERE.parent / "scripts")]
 from compare import callgrind, groups, instructions, plot, profile, report, tensors  # noqa: E402
 from compare.cases import CASES  # noqa: E402
 from compare.sections import SECTIONS  # noqa: E402
-from compare.targets import TARGETS, front_end  # noqa: E402
+from compare.targets import TARGETS, front_end, telemetry  # noqa: E402
+from compare.telemetry import OFF, ON, WITHOUT_TRACES  # noqa: E402
 from compare.trials import by_turns, median, spread  # noqa: E402
 from peers import peers, servers  # noqa: E402
 
@@ -87,9 +88,9 @@ class Figures(unittest.TestCase):
         order: list[str] = []
         turns = {name: lambda name=name: order.append(name) or {"value": len(order)} for name in "AB"}
         rows = list(by_turns(2, turns))[-1]
-        self.assertEqual(order, ["A", "B", "A", "B"])
-        self.assertEqual(median(rows["A"], "value"), 2)
-        self.assertEqual(spread(rows["A"], "value"), 0.5)
+        self.assertEqual(order, ["A", "B", "B", "A"])
+        self.assertEqual(median(rows["A"], "value"), 2.5)
+        self.assertEqual(spread(rows["A"], "value"), 0.6)
 
     def test_an_aim_is_met_or_not_by_the_medians_for_the_same_uploads(self) -> None:
         row = lambda rate, cpu: [{"per_second": rate, "cpu_ms": cpu}]
@@ -97,6 +98,14 @@ class Figures(unittest.TestCase):
                 "PyTriton": row(500, 10), "Pillow alone": row(400, 4)}
         self.assertEqual([(one.measured, one.met) for one in front_end(rows)],
                          [(8, True), (0.25, False), (2, False), (0.1, True), (2.5, True)])
+
+    def test_no_aim_is_met_or_missed_within_the_noise(self) -> None:
+        rates = lambda *values: [{"per_second": value} for value in values]
+        off = {OFF: rates(100, 100, 100)}
+        verdicts = lambda *on: {one.verdict for one in telemetry(off | {WITHOUT_TRACES: rates(*on), ON: rates(*on)})}
+        self.assertEqual(verdicts(104, 105, 105), {"met"})
+        self.assertEqual(verdicts(90, 89, 90), {"**not met**"})
+        self.assertEqual(verdicts(90, 100, 102), {"within the noise"})
 
     def test_pictures_are_xml_and_show_every_name(self) -> None:
         for text in (plot.bars("<b>", {"one & two": [1, 3, 2]}, "one & two"),

@@ -54,7 +54,7 @@ def conditions(bench: Bench, name: str, rows: Rows) -> str:
     options = bench.options
     rounds = len(next(iter(rows.values())))
     kind = "photographs" if options.photos else "synthetic pictures"
-    how = SECTIONS[name].conditions or (f"{rounds} rounds of {options.seconds} s, {options.clients} clients where nothing else "
+    how = SECTIONS[name].conditions or (f"{rounds} rounds of {SECTIONS[name].times_as_long * options.seconds} s, {options.clients} clients where nothing else "
                                         "is said")
     return f"{len(bench.photos)} {kind}, {how}, at commit {bench.commit}"
 
@@ -64,10 +64,10 @@ def preamble(known: dict) -> str:
 
 Written by `make bench` on {known["machine"]}.
 
-Client and servers share the cores. By turns: in each round every server is started anew, warmed up and measured. Figures are
-medians of the rounds, ± half of the distance from the least to the greatest. CPU is the time of all of a server's processes;
-memory is theirs in the middle of a measurement, and counts pages that they share once. [TRIED.md](TRIED.md) says what was tried
-for speed, kept and dropped.
+Client and servers share the cores. By turns: in each round every server is started anew, warmed up and measured,
+another one first each time. Figures are medians of the rounds, ± half of the distance from the least to the greatest. CPU is
+the time of all of a server's processes; memory is theirs in the middle of a measurement, and counts pages that they share
+once. [TRIED.md](TRIED.md) says what was tried for speed, kept and dropped.
 """
 
 
@@ -75,7 +75,7 @@ def targets(cases: dict) -> str:
     lines = ["## How fast", "", "| what | aim | measured | |", "|---|---|---|---|"]
     for name, outcomes in TARGETS.items():
         if name in cases:
-            lines += [f"| {one.what} | {one.bound} | {one.measured:.3g} | {'met' if one.met else '**not met**'} |"
+            lines += [f"| {one.what} | {one.bound} | {one.measured:.3g} | {one.verdict} |"
                       for one in outcomes(cases[name]["rows"])]
     return "\n".join([*lines, ""])
 

@@ -2,7 +2,7 @@
 
 import statistics
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from compare.bench import OURS
 from compare.cases import BARE, FORMS, PILLOW
@@ -12,6 +12,8 @@ from compare.trials import Rows, best, median
 # What a peer is compared with: the same uploads, or raw bodies where it takes neither these nor forms.
 PEERS = {"LitServe": FORMS, "FastAPI": FORMS, "BentoML": FORMS, "MLServer": OURS, "PyTriton": OURS}
 
+WATCHED = 0.98
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -19,6 +21,14 @@ class Outcome:
     bound: str
     measured: float
     met: bool
+    # Whether another run might say the opposite, where that can be told.
+    within_noise: bool = False
+
+    @property
+    def verdict(self) -> str:
+        if self.within_noise:
+            return "within the noise"
+        return "met" if self.met else "**not met**"
 
 
 def at_least(what: str, bound: float, measured: float) -> Outcome:
@@ -77,8 +87,9 @@ def start(rows: Rows) -> Iterator[Outcome]:
 def telemetry(rows: Rows) -> Iterator[Outcome]:
     for name in (WITHOUT_TRACES, ON):
         pairs = zip(rows[name], rows[OFF], strict=True)
-        ratio = statistics.median(on["per_second"] / off["per_second"] for on, off in pairs)
-        yield at_least(f"images/s while watched, {name} ÷ all off", 0.98, ratio)
+        ratios = [on["per_second"] / off["per_second"] for on, off in pairs]
+        found = at_least(f"images/s while watched, {name} ÷ all off", WATCHED, statistics.median(ratios))
+        yield replace(found, within_noise=max(ratios) - min(ratios) > abs(found.measured - WATCHED))
 
 
 TARGETS: dict[str, Callable[[Rows], Iterator[Outcome]]] = {

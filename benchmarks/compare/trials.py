@@ -8,11 +8,13 @@ Rows = dict[str, list[dict]]
 
 
 def by_turns(rounds: int, contestants: dict[str, Callable[[], dict]]) -> Iterator[Rows]:
-    """The rows of each so far, after each round: A B C, A B C, …"""
+    """The rows of each so far, after each round: A B C, B C A, …, so that nobody always comes first."""
     rows: Rows = {name: [] for name in contestants}
     for number in range(rounds):
-        for name, trial in contestants.items():
-            row = trial()
+        names = list(contestants)
+        first = number % len(names)
+        for name in names[first:] + names[:first]:
+            row = contestants[name]()
             rows[name].append(row)
             print(f"  {number + 1}/{rounds} {name}: {line(row)}", flush=True)
         yield rows
