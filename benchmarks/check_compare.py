@@ -2,14 +2,14 @@
 
 import base64
 import json
+import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
-import time
 import unittest
 from collections import Counter
-from collections.abc import Callable
 from email.parser import BytesParser
 from pathlib import Path
 from xml.etree import ElementTree
@@ -55,32 +55,29 @@ class Bodies(unittest.TestCase):
         self.assertEqual(list(tensors.array("f", binary)), list(tensors.array("f", in_json)))
 
 
-# Never ready: it says its number and waits.
+# It says its number, and somebody else is asked whether it is ready.
 NEVER_READY = """
 import sys
 sys.path.insert(0, sys.argv[1])
 from peers.servers import Server, end_on_sigterm
 end_on_sigterm()
-with Server(["sh", "-c", f"echo $$ > {sys.argv[2]}; exec sleep 60"], "", "http://127.0.0.1:1/"):
+with Server(["sh", "-c", f"echo $$ > {sys.argv[2]}; exec sleep 60"], "", f"http://127.0.0.1:{sys.argv[3]}/"):
     pass
 """
 
 
 class Servers(unittest.TestCase):
     def test_a_run_that_is_ended_while_a_server_starts_takes_it_with_it(self) -> None:
-        with tempfile.TemporaryDirectory() as folder:
-            said = Path(folder) / "number"
-            run = subprocess.Popen([sys.executable, "-c", NEVER_READY, HERE, said], stderr=subprocess.PIPE, text=True)
-            self.assertTrue(self.comes(lambda: said.exists() and said.read_text()))
+        with tempfile.TemporaryDirectory() as folder, socket.create_server(("127.0.0.1", 0)) as asked:
+            number = Path(folder) / "number"
+            os.mkfifo(number)
+            command = [sys.executable, "-c", NEVER_READY, HERE, number, str(asked.getsockname()[1])]
+            run = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+            server = int(number.read_text())
+            asked.accept()[0].close()
             run.send_signal(signal.SIGTERM)
             self.assertIn("ended by SIGTERM", run.communicate(timeout=30)[1])
-            self.assertFalse(servers.started(int(said.read_text())), "the server still runs")
-
-    def comes(self, true: Callable[[], object]) -> bool:
-        end = time.monotonic() + 30
-        while not true() and time.monotonic() < end:
-            time.sleep(0.01)
-        return bool(true())
+            self.assertFalse(servers.started(server), "the server still runs")
 
 
 class Figures(unittest.TestCase):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from peers.peers import PEERS
 
-from compare.bench import Bench
+from compare.bench import APART, Bench
 from compare.machine import machine
 from compare.sections import SECTIONS, Column
 from compare.targets import TARGETS
@@ -111,7 +111,8 @@ def refusals(rows: Rows) -> list[str]:
 def peers(known: dict) -> str:
     lines = ["## The peers", "", "The same graph, the same pictures, Pillow for decoding (large JPEGs at a reduced scale, as here) and resizing, the "
              "best five as JSON. "
-             "Before anything is measured each must give the same class as this server for a picture through ResNet-50.", "",
+             "Before anything is measured each must give the same class as this server for a picture through the default model, with a "
+             f"probability no more than {APART:g} apart.", "",
              "| | versions | tuning | probability apart |", "|---|---|---|---|"]
     for peer in PEERS:
         if peer.name in known["agreed"]:
