@@ -23,6 +23,9 @@ from compare.sections import SECTIONS  # noqa: E402
 from compare.targets import TARGETS, front_end, telemetry  # noqa: E402
 from compare.telemetry import OFF, ON, WITHOUT_TRACES  # noqa: E402
 from compare.trials import by_turns, median, spread  # noqa: E402
+from overload import container  # noqa: E402
+from overload import plot as plot_of_goodput  # noqa: E402
+from overload import report as overload_report  # noqa: E402
 from peers import peers, servers  # noqa: E402
 
 PICTURE = b"\xff\xd8\r\n--not-a-boundary\xff"
@@ -78,6 +81,16 @@ class Servers(unittest.TestCase):
             run.send_signal(signal.SIGTERM)
             self.assertIn("ended by SIGTERM", run.communicate(timeout=30)[1])
             self.assertFalse(servers.started(server), "the server still runs")
+
+
+class Containers(unittest.TestCase):
+    def test_a_cgroup_that_cannot_be_made_leaves_nothing_behind(self) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            group = container.Cgroup(cpus=1, memory=2**30)
+            group.settings = {Path(folder) / "cpu": {}, Path(folder) / "missing/memory": {}}
+            with self.assertRaises(container.NotAllowed), group:
+                self.fail("it was made")
+            self.assertEqual(list(Path(folder).iterdir()), [])
 
 
 class Figures(unittest.TestCase):
@@ -187,6 +200,11 @@ class Pages(unittest.TestCase):
     def test_the_results_are_what_was_measured(self) -> None:
         known = json.loads((HERE / "compare/results.json").read_text())
         self.assertEqual((HERE / "RESULTS.md").read_text(), report.page(known))
+
+    def test_the_results_under_overload_are_what_was_measured(self) -> None:
+        known = json.loads((HERE / "overload/results.json").read_text())
+        self.assertEqual((HERE / "overload/RESULTS.md").read_text(), overload_report.page(known))
+        self.assertEqual((HERE / "overload/goodput.svg").read_text(), plot_of_goodput.draw(known["cases"]["load"]["result"]))
 
     def test_everyone_has_the_same_onnxruntime(self) -> None:
         fetched = (HERE.parent / "docker/requirements-onnxruntime.txt").read_text()

@@ -1,11 +1,14 @@
 """A cgroup made by hand, version 1 or 2: what a container's limits are."""
 
 import os
-import sys
 from pathlib import Path
 
 ROOT = Path("/sys/fs/cgroup")
 PERIOD = 100_000  # microseconds, the usual one
+
+
+class NotAllowed(Exception):
+    """Whoever runs this may make no cgroup here."""
 
 
 class Cgroup:
@@ -32,12 +35,14 @@ class Cgroup:
                 for file, value in files.items():
                     (folder / file).write_text(str(value))
         except OSError as cause:
-            sys.exit(f"error: no cgroup can be made here: {cause}")
+            self.__exit__()
+            raise NotAllowed(f"no cgroup can be made here: {cause}") from cause
         return self
 
     def __exit__(self, *_: object) -> None:
         for folder in self.settings:
-            folder.rmdir()
+            if folder.exists():
+                folder.rmdir()
 
     def enter(self) -> list[str]:
         """What stands before a command so that it runs inside."""

@@ -22,7 +22,7 @@ STYLE = """
 
 def draw(results: dict) -> str:
     """The servers' rows as SVG text; both axes in images per second."""
-    widest = max(row["rate"] for result in results.values() for row in result["rows"])
+    widest = max(offered(row) for result in results.values() for row in result["rows"])
     highest = 1.15 * max(result["capacity"] for result in results.values())
     across = lambda rate: LEFT + (WIDTH - LEFT - RIGHT) * rate / widest
     up = lambda rate: HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * min(rate, highest) / highest
@@ -43,13 +43,18 @@ def draw(results: dict) -> str:
     parts.append(f'<polyline class="line ideal" points="{LEFT},{up(0)} {corner} {across(widest):.1f},{up(capacity):.1f}"/>')
     parts.append(f'<text x="{WIDTH - RIGHT + 8}" y="{up(capacity) - 8:.1f}">ideal</text>')
     for index, (name, result) in enumerate(results.items()):
-        points = [(across(row["rate"]), up(row["goodput_per_second"])) for row in result["rows"]]
+        points = [(across(offered(row)), up(row["goodput_per_second"])) for row in result["rows"]]
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
         parts.append(f'<polyline class="line s{index}" points="{path}"/>')
         parts += [f'<circle class="dot s{index}" cx="{x:.1f}" cy="{y:.1f}" r="3"/>' for x, y in points]
         x, y = points[-1]
         parts.append(f'<text class="s{index}" x="{x + 8:.1f}" y="{y + 4:.1f}">{name}</text>')
     return "\n".join(parts) + "\n</svg>\n"
+
+
+def offered(row: dict) -> float:
+    """What was sent, which chance makes more or less than what was asked for; images per second."""
+    return row["requests"] / row["seconds"]
 
 
 def steps(highest: float) -> list[float]:

@@ -1,14 +1,15 @@
 """Turns the results of run.py into RESULTS.md, results.json and goodput.svg."""
 
 import json
-import os
-import platform
 from pathlib import Path
 
-import plot
-from compare.machine import commit
+from compare.machine import computer
+from overload import plot
 
 HERE = Path(__file__).resolve().parent
+OFFERED = """Half of the capacity to five times as much was asked for; offered is what was sent. Memory counts pages that processes
+share once. LitServe is as it comes, and refuses nothing; uvicorn, on which it runs, can refuse what is over a number of requests
+at a time (`limit_concurrency`), whatever time they would take."""
 
 
 def shown(value: float | None, digits: int = 0) -> str:
@@ -19,25 +20,34 @@ def span(least: float | None, most: float | None) -> str:
     return "–" if least is None else f"{shown(least)} to {shown(most)}"
 
 
-def write(results: dict, conditions: str) -> None:
-    """Cases that were not run this time keep the results that they have."""
+def write(name: str, case: dict) -> None:
+    """Other cases keep the results that they have, if the machine is the same."""
     file = HERE / "results.json"
     known = json.loads(file.read_text()) if file.exists() else {}
-    for name, result in results.items():
-        known[name] = {"conditions": conditions, "commit": commit(), "result": result}
+    if known.get("machine") != computer():
+        known = {"machine": computer(), "cases": {}}
+    known["cases"][name] = case
     file.write_text(json.dumps(known, indent=1) + "\n")
-    if "load" in results:
-        (HERE / "goodput.svg").write_text(plot.draw(results["load"]))
-    sections = [part for name, section in SECTIONS.items() if name in known for part in (
-        section(known[name]["result"]), f"*{known[name]['conditions']} At commit {known[name]['commit']}.*\n")]
-    (HERE / "RESULTS.md").write_text("\n".join([preamble(), *sections]))
+    draw(known)
 
 
-def preamble() -> str:
-    cores = len(os.sched_getaffinity(0))
+def draw(known: dict) -> None:
+    (HERE / "RESULTS.md").write_text(page(known))
+    if "load" in known["cases"]:
+        (HERE / "goodput.svg").write_text(plot.draw(known["cases"]["load"]["result"]))
+
+
+def page(known: dict) -> str:
+    cases = known["cases"]
+    sections = [part for name, section in SECTIONS.items() if name in cases for part in (
+        section(cases[name]["result"]), f"*{cases[name]['conditions']}, at commit {cases[name]['commit']}.*\n")]
+    return "\n".join([preamble(known["machine"]), *sections])
+
+
+def preamble(machine: str) -> str:
     return f"""# Under and over load
 
-Written by `benchmarks/overload/run.py` on {cores} cores ({platform.machine()}, {platform.system()} {platform.release()});
+Written by `make overload` on {machine};
 client and server share the cores. The open loop has Poisson arrivals, and a latency counts from the time at which its
 request was due, sent or not. Every request but those of the closed loops says in its query that its answer is of use within the
 time below (`timeout_ms`); without that the deadline is `--request-timeout`, 30 s, and what is refused here would wait.
@@ -45,12 +55,12 @@ time below (`timeout_ms`); without that the deadline is `--request-timeout`, 30 
 
 
 def section_load(servers_rows: dict) -> str:
-    lines = ["## Offered load", "", "![Goodput against offered load](goodput.svg)", ""]
+    lines = ["## Offered load", "", "![Goodput against offered load](goodput.svg)", "", OFFERED, ""]
     for name, result in servers_rows.items():
         lines += [
             f"**{name}**, capacity {result['capacity']:.1f} images/s (closed loop, 16 clients):",
             "",
-            "| offered | goodput ÷ capacity | answered late | expired (504) | refused (503) | other | answers p50 / p99 ms "
+            "| offered ÷ capacity | goodput ÷ capacity | answered late | expired (504) | refused (503) | other | answers p50 / p99 ms "
             "| refusals p50 / p99 ms | Retry-After s | memory MiB |",
             "|---|---|---|---|---|---|---|---|---|---|",
         ]
@@ -58,22 +68,13 @@ def section_load(servers_rows: dict) -> str:
             answers, refusals, retry = row["answers_ms"], row["refusals_ms"], row["retry_after_seconds"]
             other = row["not_connected"] + row["lost"] + sum(row["other_statuses"].values())
             lines.append(
-                f"| {row['multiple']:g}× | {row['goodput_per_second'] / result['capacity']:.3f} | {row['answered_late']} "
+                f"| {plot.offered(row) / result['capacity']:.2f} | {row['goodput_per_second'] / result['capacity']:.3f} | {row['answered_late']} "
                 f"| {row['expired']} | {row['refused']} | {other} | {shown(answers['p50'])} / {shown(answers['p99'])} "
                 f"| {shown(refusals['p50'], 1)} / {shown(refusals['p99'], 1)} "
-                f"| {span(retry['min'], retry['max'])} | {row['memory_mib']:.0f} |"
+                f"| {span(retry['min'], retry['max'])} | {shown(row.get('proportional_mib'))} |"
             )
         lines.append("")
     return "\n".join(lines)
-
-
-def section_clients(rows: dict) -> str:
-    best = max(row["goodput_per_second"] for row in rows.values())
-    lines = ["## Closed loop", "", "| clients | images/s | ÷ best | p50 ms | p99 ms |", "|---|---|---|---|---|"]
-    for clients, row in rows.items():
-        rate, answers = row["goodput_per_second"], row["answers_ms"]
-        lines.append(f"| {clients} | {rate:.1f} | {rate / best:.3f} | {shown(answers['p50'])} | {shown(answers['p99'])} |")
-    return "\n".join([*lines, ""])
 
 
 def section_hang_up(row: dict) -> str:
@@ -105,5 +106,4 @@ were due after the end found nobody to connect to.)
 """
 
 
-SECTIONS = {"load": section_load, "clients": section_clients, "hang-up": section_hang_up, "drain": section_drain,
-            "container": section_container}
+SECTIONS = {"load": section_load, "hang-up": section_hang_up, "drain": section_drain, "container": section_container}

@@ -3,8 +3,9 @@
     python3 benchmarks/overload/run.py --photos DIR
 
 Builds what it needs, measures each server's capacity by a closed loop, then offers multiples of it in an open
-loop with Poisson arrivals. Prints every row and writes RESULTS.md, results.json and goodput.svg beside this file.
-Other cases: `clients`, `drain`, `hang-up`, `container`. Cases that are not run keep their results. Without `--photos` it makes pictures of 500x375 by itself.
+loop with Poisson arrivals. Prints every row, and after each case writes RESULTS.md, results.json and goodput.svg
+beside this file. Other cases: `hang-up`, `drain`, `container`. Cases that are not run keep their results. Without
+`--photos` it makes pictures of 500x375 by itself.
 """
 
 import argparse
@@ -21,35 +22,53 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-import container  # noqa: E402
-import report  # noqa: E402
+from overload import container, report  # noqa: E402
+from overload.report import shown  # noqa: E402
 from peers import photos  # noqa: E402
 from peers.peers import LITSERVE, litserve  # noqa: E402
 from peers.servers import LOAD, ROOT, Server, build, end_on_sigterm, resnet_serve  # noqa: E402
-from report import shown  # noqa: E402
+
+sys.path.insert(0, str(ROOT / "scripts"))
+from in_venv import environment  # noqa: E402
 
 MULTIPLES = [0.5, 0.9, 1.0, 2.0, 3.0, 5.0]
-CLIENTS = [1, 4, 16, 64, 256]
 
 
 def main() -> None:
+    options = parse()
+    if not options.no_build:
+        build()
+    end_on_sigterm()
+    with tempfile.TemporaryDirectory() as folder:
+        options.synthetic = options.photos is None
+        if options.synthetic:
+            options.photos = photos.synthetic(Path(folder), loops_python())
+        for name in options.cases or CASES:
+            try:
+                result = CASES[name](options)
+            except container.NotAllowed as cause:
+                print(f"skipped: {name}: {cause}", flush=True)
+                continue
+            report.write(name, {"conditions": conditions(name, options), "commit": commit(options), "result": result})
+
+
+def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("cases", nargs="*", default=list(CASES),
-                        help="load, clients, hang-up, drain, container (default: all)")
+    parser.add_argument("cases", nargs="*", metavar="case", choices=[*CASES, []],
+                        help="load, hang-up, drain, container (default: all)")
     parser.add_argument("--photos", type=Path, help="a folder of pictures (default: synthetic ones of 500x375)")
     parser.add_argument("--model", type=Path, default=ROOT / "models/resnet50", help="a model's folder")
     parser.add_argument("--seconds", type=float, default=20, help="of each row (default: 20)")
     parser.add_argument("--timeout-ms", type=int, default=1000, help="what counts as in time (default: 1000)")
     parser.add_argument("--drains", type=int, default=50, help="SIGTERMs under load (default: 50)")
     parser.add_argument("--no-peer", action="store_true", help="leave LitServe out")
-    options = parser.parse_args()
-    build()
-    end_on_sigterm()
-    with tempfile.TemporaryDirectory() as folder:
-        if options.photos is None:
-            options.photos = photos.synthetic(Path(folder), peer_programs() / "python")
-        results = {name: CASES[name](options) for name in options.cases}
-        report.write(results, conditions(options))
+    parser.add_argument("--no-build", action="store_true", help="take what is in target/release as it is")
+    return parser.parse_args()
+
+
+def commit(options: argparse.Namespace) -> str:
+    with resnet_serve(options.model) as server:
+        return server.commit()
 
 
 def load(server: Server, options: argparse.Namespace, *flags: object) -> dict:
@@ -90,25 +109,14 @@ def offer(server: Server, options: argparse.Namespace, multiple: float, capacity
     cpu = server.cpu_seconds()
     row = load(server, options, "--rate", multiple * capacity, "--duration", options.seconds,
                "--timeout-ms", options.timeout_ms)
-    row |= {"multiple": multiple, "rate": multiple * capacity, "memory_mib": server.memory_mib(),
+    row |= {"multiple": multiple, "rate": multiple * capacity, "proportional_mib": server.proportional_mib(),
             "cpu_seconds": server.cpu_seconds() - cpu}
     print(f"  {multiple:.1f}x: goodput {row['goodput_per_second'] / capacity:.3f} of capacity, "
           f"answers p50 {shown(row['answers_ms']['p50'])} ms, refusals p50 {shown(row['refusals_ms']['p50'])} ms, "
-          f"late {row['answered_late']}, expired {row['expired']}, {row['memory_mib']:.0f} MiB", flush=True)
+          f"late {row['answered_late']}, expired {row['expired']}, {row['proportional_mib']:.0f} MiB", flush=True)
     # So that one row's backlog is not the next one's.
     time.sleep(2)
     return row
-
-
-def case_clients(options: argparse.Namespace) -> dict:
-    results = {}
-    with resnet_serve(options.model) as server:
-        load(server, options, "--clients", 16, "--duration", 3)
-        for clients in CLIENTS:
-            row = load(server, options, "--clients", clients, "--duration", options.seconds / 2)
-            print(f"{clients} clients: {row['goodput_per_second']:.1f} images/s", flush=True)
-            results[clients] = row
-    return results
 
 
 def case_hang_up(options: argparse.Namespace) -> dict:
@@ -160,14 +168,22 @@ def case_container(options: argparse.Namespace) -> dict:
         }
 
 
-def conditions(options: argparse.Namespace) -> str:
-    pictures = len([file for file in options.photos.iterdir() if file.is_file()])
-    return (f"Model {options.model.name}, {pictures} photographs in turn as JPEG bodies, {options.seconds:g} s a row, "
-            f"in time is within {options.timeout_ms} ms.")
+def conditions(name: str, options: argparse.Namespace) -> str:
+    seconds = options.seconds
+    how = {"load": f"{seconds:g} s a row and for each capacity", "hang-up": f"{seconds / 2:g} s", "drain": "3 s of load each time",
+           "container": f"{seconds:g} s, and as long for the capacity"}[name]
+    kind = "synthetic pictures" if options.synthetic else "photographs"
+    return (f"Model {options.model.name}, {len(photos.listed(options.photos))} {kind} in turn as JPEG, {how}, in time is within "
+            f"{options.timeout_ms} ms")
 
 
-CASES = {"load": case_load, "clients": case_clients, "hang-up": case_hang_up, "drain": case_drain,
-         "container": case_container}
+CASES = {"load": case_load, "hang-up": case_hang_up, "drain": case_drain, "container": case_container}
+
+
+def loops_python() -> Path:
+    """Has Pillow."""
+    folder = environment(ROOT / "benchmarks/compare/requirements.txt")
+    return folder / "bin/python" if folder else sys.exit("error: pictures cannot be made here; --photos names a folder of them")
 
 
 def peer_programs() -> Path:

@@ -129,10 +129,6 @@ class Server:
             found |= more
         return sorted(found)
 
-    def memory_mib(self) -> float:
-        """Resident memory of all its processes."""
-        return self.sum_of_kib("status", "VmRSS:") / 1024
-
     def peak_mib(self) -> float:
         """The most resident memory that each of its processes has had."""
         return self.sum_of_kib("status", "VmHWM:") / 1024
