@@ -61,6 +61,11 @@ class Figures(unittest.TestCase):
         chosen = {"sessions": sessions, "intra_threads": threads, "max_batch": images_a_thread * threads}
         self.assertEqual({name: figures[name] for name in chosen}, chosen)
 
+    def test_the_whole_program_is_no_faster_than_its_network(self) -> None:
+        figures = measured()
+        alone = CostModel(figures["a"], figures["b"], figures["sessions"], figures["max_batch"])
+        self.assertGreaterEqual(alone.capacity(), figures["images_per_second"])
+
     def test_a_pod_with_a_gpu_has_the_cores_that_decode_for_it(self) -> None:
         asked = re.findall(r'cpu: "(\d+)"', (ROOT / "k8s/overlays/gpu/deployment.yaml").read_text())
         needed = decoding_cores(measured(), GPU_IMAGES_PER_SECOND)

@@ -17,7 +17,6 @@ from compare.machine import processor  # noqa: E402
 from cost import HERE, fit  # noqa: E402
 from peers.servers import BINARY, LAYOUT, LOAD, ROOT, Server, build, end_on_sigterm, resnet_serve  # noqa: E402
 
-BATCHES = [1, 2, 4, 8]
 # Other work on the machine can only slow it down: of so many looks the fastest counts.
 WINDOWS = 4
 
@@ -32,7 +31,7 @@ def main() -> None:
         # The first start may build the graph.
         pass
     figures = whole(options)
-    times = batches(options, figures["intra_threads"])
+    times = batches(options, figures)
     a, b = fit(times)
     figures |= {"model": options.model.name, "cores": cores(), "machine": processor(), "batch_seconds": dict(times),
                 "a": a, "b": b, "decode_seconds": decoding(options), "bytes_per_image": round(sum(sizes) / len(sizes))}
@@ -66,22 +65,29 @@ def whole(options: argparse.Namespace) -> dict:
                 "ready_seconds": server.seconds_to_ready, **{name: layout[name] for name in LAYOUT}}
 
 
-def batches(options: argparse.Namespace, threads: int) -> list[tuple[int, float]]:
-    """The network alone in one session whose threads are all busy: seconds of a batch by the images in it."""
-    return [(images, batch_cpu_seconds(options, threads, images) / threads) for images in BATCHES]
+def batches(options: argparse.Namespace, layout: dict) -> list[tuple[int, float]]:
+    """The network alone: seconds of a batch by the images in it, if its threads never waited for each other.
+
+    So it is counted as the whole program is, whose threads find something else to do.
+    """
+    # From two runs, so that the start is in neither.
+    (cpu, before), (longer_cpu, after) = (bench(options, layout, seconds) for seconds in (options.seconds / 10, options.seconds))
+    seconds = {images: images / one["images_per_second"]["max"] for images, one in after.items()}
+    ran = sum(seconds[images] * (one["batches"] - before[images]["batches"]) for images, one in after.items())
+    busy = (longer_cpu - cpu) / (layout["intra_threads"] * ran)
+    print(f"the network's threads are busy for {busy:.1%} of their time", flush=True)
+    return [(images, busy * seconds[images]) for images in sorted(seconds)]
 
 
-def batch_cpu_seconds(options: argparse.Namespace, threads: int, images: int) -> float:
-    """From two runs of `bench`, so that the start is in neither; processor time, which others on the machine disturb least."""
-    command = [BINARY, "bench", "--json", "--provider=cpu", f"--model={options.model}", "--sessions=1", "--rounds=2",
-               f"--intra-threads={threads}", f"--batch-sizes={images}"]
-    seen = []
-    for seconds in (options.seconds / 10, options.seconds):
-        before = children_cpu_seconds()
-        found = json.loads(subprocess.check_output([*command, f"--duration={seconds / 2}s"], cwd=ROOT, text=True))["settings"]
-        seen.append((children_cpu_seconds() - before, sum(one["batches"] for one in found)))
-    (cpu, ran), (longer_cpu, ran_longer) = seen
-    return (longer_cpu - cpu) / (ran_longer - ran)
+def bench(options: argparse.Namespace, layout: dict, seconds: float) -> tuple[float, dict[int, dict]]:
+    """What it used of the processor, and what it found by the images in a batch, each for so long."""
+    most = layout["max_batch"]
+    sizes = sorted({most, *(2**power for power in range(most.bit_length()))})
+    command = [BINARY, "bench", "--json", "--provider=cpu", f"--model={options.model}", f"--sessions={layout['sessions']}",
+               f"--batch-sizes={','.join(map(str, sizes))}", f"--rounds={WINDOWS}", f"--duration={seconds / WINDOWS}s"]
+    before = children_cpu_seconds()
+    found = json.loads(subprocess.check_output(command, cwd=ROOT, text=True))["settings"]
+    return children_cpu_seconds() - before, {one["max_batch"]: one for one in found}
 
 
 def children_cpu_seconds() -> float:

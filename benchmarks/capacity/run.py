@@ -18,6 +18,8 @@ from simulation import Sample, Scenario, Simulation
 DOCUMENT = HERE.parent.parent / "docs/capacity.md"
 PICTURE = DOCUMENT.with_suffix(".svg")
 GPU_IMAGES_PER_SECOND = 6127
+# A second, by a core of the machine with an H200: benchmarks/GPU.md.
+H200_DECODED = 300
 RATES = [100, 10_000, 1_000_000]
 # The burst: so many times what arrives before and after it, from minute to minute.
 SURGE, FROM, TO, MINUTES = 10, 5, 15, 30
@@ -35,14 +37,14 @@ def main() -> None:
     parser.add_argument("--check", action="store_true", help="write nothing; fail if something would change")
     parser.add_argument("--gpu-images-per-second", type=float, default=GPU_IMAGES_PER_SECOND,
                         help="of one GPU, assumed: NVIDIA's figure for Triton on an A100 (default: %(default)g)")
-    parser.add_argument("--core-hour", type=float, default=0.04, help="price of a core, assumed (default: %(default)g)")
-    parser.add_argument("--gpu-hour", type=float, default=3.5, help="price of a GPU, assumed (default: %(default)g)")
+    parser.add_argument("--core-hour", type=float, default=0.04, help="US dollars for a core, assumed (default: %(default)g)")
+    parser.add_argument("--gpu-hour", type=float, default=3.5, help="US dollars for a GPU, assumed (default: %(default)g)")
     options = parser.parse_args()
     figures = measured()
     cost = cpu_model(figures)
     text, picture = bursts(cost)
     blocks = {"measured": measured_block(figures, cost), "bursts": text, "rollouts": rollouts(cost),
-              "fleets": fleets(options, figures, cost)}
+              "fleets": fleets(options, figures, cost), "cores": cores_of_a_gpu(options, figures)}
     document = DOCUMENT.read_text()
     for name, block in blocks.items():
         document = fill(document, name, block)
@@ -68,15 +70,15 @@ def write(files: dict[Path, str], only_check: bool) -> None:
 
 
 def measured_block(figures: dict, cost: CostModel) -> str:
-    batches = ", ".join(f"{float(images):.1f}: {seconds * 1000:.0f}" for images, seconds in figures["batch_seconds"].items())
+    batches = ", ".join(f"{images}: {seconds * 1000:.0f}" for images, seconds in figures["batch_seconds"].items())
     return f"""| | |
 |---|---|
 | network, program | `models/{figures['model']}`, at commit {figures['commit']} |
 | machine | {figures['cores']} cores, {figures['machine']} |
-| one session of {plural(figures['intra_threads'], 'thread')}: milliseconds by images in a batch | {batches} |
+| the network alone (`resnet-serve bench`): milliseconds by images in a batch, if its {plural(figures['intra_threads'], 'thread')} never waited for each other | {batches} |
 | `t(n) = a + b·n` | a = {figures['a'] * 1000:.1f} ms, b = {figures['b'] * 1000:.1f} ms |
 | to decode and resize a picture of {figures['bytes_per_image'] / 1000:.0f} kB | {figures['decode_seconds'] * 1000:.1f} ms of a core |
-| the whole program, {plural(figures['sessions'], 'session')}, batches of at most {figures['max_batch']}, 16 clients, per second of its own CPU time, times {figures['cores']} cores | {figures['images_per_second']:.1f} images/s |
+| the whole program ({plural(figures['sessions'], 'session')}, batches up to {figures['max_batch']}, 16 clients): images per CPU-second × {figures['cores']} cores | {figures['images_per_second']:.1f} images/s |
 | start of the process to ready | {figures['ready_seconds']:.1f} s |"""
 
 
@@ -176,14 +178,21 @@ def fleets(options: argparse.Namespace, figures: dict, cost: CostModel) -> str:
                         f"| {fleet.price_per_hour:,.2f} | {fleet.price_per_million_images:.2f} "
                         f"| {fleet.gigabits_per_second:,.1f} | {rate * decode:,.1f} |")
     return "\n".join([
-        "| images/s | on | replicas | cores | GPUs | an hour | a million images | Gbit/s in | cores that decode |",
+        "| images/s | on | replicas | cores | GPUs | USD an hour | USD a million images | Gbit/s in | cores that decode |",
         "|---|---|---|---|---|---|---|---|---|",
         *rows,
         "",
         f"With `models/{figures['model']}` a CPU replica sustains {figures['images_per_second']:.0f} images/s on {figures['cores']} cores; a GPU is assumed to "
-        f"sustain {options.gpu_images_per_second:,.0f} and needs {gpu_cores} cores that decode for it. Replicas are planned at "
-        f"{TARGET:.0%} of that. Prices are assumptions: {options.core_hour:g} a core-hour, {options.gpu_hour:g} a GPU-hour.",
+        f"sustain {options.gpu_images_per_second:,.0f} and needs {gpu_cores} cores that decode for it, a machine with eight {8 * gpu_cores}. Replicas are planned at "
+        f"{TARGET:.0%} of that. Prices are assumptions: {options.core_hour:g} US dollars a core-hour, {options.gpu_hour:g} a GPU-hour.",
     ])
+
+
+def cores_of_a_gpu(options: argparse.Namespace, figures: dict) -> str:
+    rate = options.gpu_images_per_second
+    return (f"The cores beside it decode {H200_DECODED:.0f} images/s each, against {1 / figures['decode_seconds']:.0f} of the machine "
+            f"above, so it takes {math.ceil(rate / H200_DECODED)} of them where the table has "
+            f"{decoding_cores(figures, rate)}: measure one of yours.")
 
 
 def moving(values: list[float], width: int) -> list[float]:
