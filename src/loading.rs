@@ -22,6 +22,7 @@ use crate::preprocess::Packing;
 use crate::selftest::SelfTestError;
 use crate::telemetry::{self, metrics::Metrics};
 
+mod activation;
 mod bare;
 mod explainer;
 mod known;
@@ -108,7 +109,8 @@ pub fn load(
     let session = first_session(runtime, &model, config);
     // No batch is run before that, and what comes of a broken file is of no interest.
     model.verify()?;
-    let (known, (factory, first, layout)) = (known?, session?);
+    let (known, (factory, mut first, layout)) = (known?, session?);
+    activation::check(&model, &mut first)?;
     let fixed_batch = first.fixed_batch();
     if let Some(images) = fixed_batch {
         let batching =

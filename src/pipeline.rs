@@ -278,8 +278,8 @@ impl Pipeline {
         let crops = prepared.into_iter().zip(places).map(|crop| self.run(crop, request));
         let scores = try_join_all(crops).await?;
         let activation = self.model.manifest.output.activation;
-        let of_crop = |scores: &Scores| ranking::probabilities(&scores.logits, activation);
-        let probabilities = ranking::mean(scores.iter().map(of_crop));
+        let of_each = scores.iter().map(|scores| scores.probabilities(activation));
+        let probabilities = ranking::mean(of_each.collect::<Result<Vec<_>, _>>()?.into_iter());
         let ranked = ranking::top_k(&probabilities, request.top_k);
         let explanation = self.explain((&ranked, scores), &header, request).await?;
         if request.crops == Crops::Ten {

@@ -20,6 +20,38 @@ pub fn probabilities(scores: &[f32], activation: Activation) -> Vec<f32> {
     }
 }
 
+/// How far rounding may take the scores of a network from probabilities, and their sum from 1.
+const ROUNDING: (f32, f32) = (1e-3, 1e-2);
+
+/// Whether scores that are to be probabilities are some, but for rounding.
+#[must_use]
+pub fn may_be_probabilities(scores: &[f32]) -> bool {
+    let (below_zero, off_one) = ROUNDING;
+    scores.iter().all(|score| *score >= -below_zero) && (sum(scores) - 1.0).abs() <= off_one
+}
+
+/// Whether scores that are to be logits are probabilities, to more than rounding.
+#[must_use]
+pub fn are_probabilities(scores: &[f32]) -> bool {
+    scores.iter().all(|score| *score >= 0.0) && (sum(scores) - 1.0).abs() <= 1e-3
+}
+
+/// Says why scores are no probabilities.
+#[must_use]
+pub fn no_probabilities(scores: &[f32]) -> String {
+    let least = scores.iter().copied().fold(f32::INFINITY, f32::min);
+    let why = if least < -ROUNDING.0 {
+        format!("the least is {least}")
+    } else {
+        format!("they sum to {}", sum(scores))
+    };
+    format!("the graph's numbers are no probabilities ({why})")
+}
+
+fn sum(scores: &[f32]) -> f32 {
+    scores.iter().sum()
+}
+
 /// The mean of several looks at one image; a single one's as they are.
 #[must_use]
 pub fn mean(looks: impl ExactSizeIterator<Item = Vec<f32>>) -> Vec<f32> {
@@ -82,6 +114,18 @@ mod tests {
     #[test]
     fn probabilities_of_a_network_that_gives_them_stay_as_they_are() {
         assert_eq!(probabilities(&[0.25, 0.75], Activation::None), [0.25, 0.75]);
+    }
+
+    #[test]
+    fn probabilities_are_told_from_other_numbers() {
+        for rounded in [[0.25, 0.75], [0.0, 1.0], [-0.0005, 1.005]] {
+            assert!(may_be_probabilities(&rounded), "{rounded:?}");
+        }
+        for other in [[7.9, 1.4], [-0.3, 1.3], [0.0, 0.0], [f32::NAN, 1.0]] {
+            assert!(!may_be_probabilities(&other) && !are_probabilities(&other), "{other:?}");
+        }
+        assert!(are_probabilities(&[0.25, 0.7505]));
+        assert!(!are_probabilities(&[-0.0005, 1.0]), "a logit may be below zero");
     }
 
     #[test]

@@ -11,11 +11,11 @@ use thiserror::Error;
 use super::provider::Provider;
 use super::runtime::{self, RuntimeError};
 use super::{
-    BatchTensor, Engine, EngineFactory, FeatureShapes, InferenceError, Outputs, TensorNames,
-    Wanted, ensemble,
+    BatchTensor, Engine, EngineFactory, FeatureShapes, InferenceError, Logits, Outputs,
+    TensorNames, Wanted, ensemble,
 };
 use crate::model::digest::sha256_of_file;
-use crate::model::manifest::Input;
+use crate::model::manifest::{Activation, Input};
 use crate::model::{Model, ModelError};
 
 mod network;
@@ -248,6 +248,22 @@ impl OnnxEngine {
         }
         TensorNames { input, output: signature.output.clone(), features: signature.features }
     }
+
+    /// What each network says of a batch, with what makes probabilities of that.
+    ///
+    /// # Errors
+    ///
+    /// When the device refuses the batch.
+    pub fn scores_of_each(
+        &mut self,
+        batch: &BatchTensor,
+    ) -> Result<Vec<(Logits, Activation)>, InferenceError> {
+        let run = |network: &mut Network| {
+            let outputs = network.run(batch, Wanted::Logits)?;
+            Ok((outputs.logits, network.activation))
+        };
+        self.networks.iter_mut().map(run).collect()
+    }
 }
 
 impl Engine for OnnxEngine {
@@ -255,11 +271,7 @@ impl Engine for OnnxEngine {
         if let [network] = self.networks.as_mut_slice() {
             return network.run(batch, wanted);
         }
-        let run = |network: &mut Network| {
-            let outputs = network.run(batch, Wanted::Logits)?;
-            Ok((outputs.logits, network.activation))
-        };
-        let of_each = self.networks.iter_mut().map(run).collect::<Result<Vec<_>, _>>()?;
+        let of_each = self.scores_of_each(batch)?;
         let nothing = || InferenceError::Failed("the ensemble has no members".to_owned());
         ensemble::mean(&of_each).map(Outputs::from).ok_or_else(nothing)
     }

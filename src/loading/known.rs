@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{StartError, does_not_run, executor, first_session};
+use super::{StartError, activation, does_not_run, executor, first_session};
 use crate::config::InferenceConfig;
 use crate::inference::Engine as _;
 use crate::inference::onnx::OnnxRuntime;
@@ -47,7 +47,8 @@ pub fn measure(
     let model = Arc::new(Model::load(&model::resolve(folder)?)?);
     let transform = pipeline::transform(&model.manifest);
     let picture = KnownPicture::new(transform).map_err(|cause| failed(&model, cause))?;
-    let (_, engine, _) = first_session(runtime, &model, config)?;
+    let (_, mut engine, _) = first_session(runtime, &model, config)?;
+    activation::check(&model, &mut engine)?;
     let slots = engine.fixed_batch().unwrap_or(1);
     let logits = executor(engine, &model.manifest, slots).run_one(slots, &picture.pixels);
     let logits = logits.map_err(|cause| does_not_run(&model, cause))?;

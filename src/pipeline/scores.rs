@@ -3,7 +3,9 @@
 use super::ClassifyError;
 use crate::inference::ImageFeatures;
 use crate::memory::Charge;
+use crate::model::manifest::Activation;
 use crate::preprocess::ImageError;
+use crate::ranking;
 
 /// What the network says of one image, and the memory that its features hold.
 #[derive(Debug)]
@@ -16,6 +18,14 @@ pub struct Scores {
 }
 
 impl Scores {
+    /// From 0 to 1 for each class. A network that gives them by itself may give something else.
+    pub(super) fn probabilities(&self, activation: Activation) -> Result<Vec<f32>, ClassifyError> {
+        if activation == Activation::None && !ranking::may_be_probabilities(&self.logits) {
+            return Err(ClassifyError::Failed(ranking::no_probabilities(&self.logits)));
+        }
+        Ok(ranking::probabilities(&self.logits, activation))
+    }
+
     /// Themselves, if every one is a finite number: from others nothing follows. A tensor that was
     /// `sent` may hold anything; a picture cannot be at fault, so there it is the network.
     pub(super) fn finite(self, sent: bool) -> Result<Self, ClassifyError> {

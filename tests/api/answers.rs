@@ -167,6 +167,18 @@ async fn a_picture_that_fails_the_device_does_not_fail_its_neighbours() {
 }
 
 #[tokio::test]
+async fn scores_that_are_to_be_probabilities_and_are_none_are_no_answer() {
+    let service = Service::with(Settings { activation: "none", ..Settings::default() });
+    let (one, more) = ([32, 0, 0], [255, 0, 0]);
+    let body = multipart(&[("a", "1", png(more)), ("b", "2", png(one))]);
+    let answer = service.classify("", "multipart/form-data; boundary=line", body).await;
+    assert_eq!(labels(&answer), [Value::Null, json!("red")]);
+    assert_eq!(answer.json()["results"][0]["error"]["code"], "inference_failed");
+    assert_eq!(answer.json()["results"][1]["predictions"][0]["probability"], 1.0);
+    service.classify("", "", png(more)).await.problem(500, "inference_failed");
+}
+
+#[tokio::test]
 async fn every_answer_says_what_its_stages_took() {
     let service = Service::start();
     for body in [png(GREEN), b"text".to_vec()] {

@@ -101,6 +101,8 @@ pub(crate) struct Settings {
     pub(crate) cors: &'static [&'static str],
     /// The type of the network's own input: of bytes `[n, 4, 4, 3]`, of floats `[n, 3, 4, 4]`.
     pub(crate) input: &'static str,
+    /// What makes probabilities of the network's scores.
+    pub(crate) activation: &'static str,
 }
 
 impl Default for Settings {
@@ -114,6 +116,7 @@ impl Default for Settings {
             keys: "",
             cors: &[],
             input: "uint8",
+            activation: "softmax",
         }
     }
 }
@@ -329,6 +332,8 @@ fn model(settings: &Settings) -> Model {
         .replace("uint8", settings.input)
         .replace("[output]", "mean = [0.0, 0.0, 0.0]\nstd = [1.0, 1.0, 1.0]\n[output]");
     let manifest = if settings.input == "uint8" { MANIFEST } else { &floats };
+    let output = format!("[output]\nactivation = \"{}\"", settings.activation);
+    let manifest = &manifest.replace("[output]", &output);
     let label =
         |(id, text): &(&str, &str)| Label { id: (*id).to_owned(), text: (*text).to_owned() };
     let labels = CLASSES.iter().map(label).collect();

@@ -1,6 +1,7 @@
 //! The real binary: a real network in ONNX Runtime, real sockets, real signals.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod activations;
 mod benching;
 mod command_line;
 mod ensembles;
