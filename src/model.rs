@@ -15,6 +15,7 @@ pub mod fetch;
 mod fingerprint;
 pub mod labels;
 pub mod manifest;
+mod names;
 mod recipe;
 mod section;
 pub mod template;

@@ -9,6 +9,7 @@ use toml::Table;
 
 use super::fingerprint::Fingerprint;
 use super::manifest::{Activation, Input, ModelName, Output};
+use super::names::Version;
 use super::section::Section;
 use super::{Manifest, Model, ModelError, digest};
 
@@ -40,11 +41,11 @@ impl Ensemble {
 
     fn read(mut root: Section<'_>) -> Option<Self> {
         let name = root.required("name");
-        let version = root.required("version");
+        let version: Option<Version> = root.required("version");
         let trained = root.required("trained");
         let members = read_members(root.section("ensemble"));
         root.finish();
-        Some(Self { name: name?, version: version?, trained: trained?, members: members? })
+        Some(Self { name: name?, version: version?.0, trained: trained?, members: members? })
     }
 
     pub(super) fn name(&self) -> &str {

@@ -2,12 +2,18 @@
 
 use std::num::NonZeroU32;
 
-use serde::Deserialize;
-
 use super::digest::Sha256Hex;
+pub use super::names::ModelName;
+use super::names::Version;
 use super::section::Section;
 pub use super::words::{Activation, ColorOrder, ElementType, Interpolation, Layout};
 use crate::networks::Network;
+
+/// A greater deviation is one of the 0–255 scale: no values from 0 to 1 have one above 0.5.
+const LARGEST_STD: f32 = 2.0;
+
+/// Of a resized picture, which is held as a whole.
+const LARGEST_SIDE: NonZeroU32 = NonZeroU32::new(16_384).expect("it is above 0");
 
 /// What `model.toml` says, checked.
 #[derive(Clone, Debug)]
@@ -108,7 +114,7 @@ impl Manifest {
 
     fn read(mut root: Section<'_>) -> Option<Self> {
         let name = root.required("name");
-        let version = root.required("version");
+        let version: Option<Version> = root.required("version");
         let trained = root.required("trained");
         let weights = Weights::read(root.section("weights"));
         let input = Input::read(root.section("input"));
@@ -117,7 +123,7 @@ impl Manifest {
         root.finish();
         Some(Self {
             name: name?,
-            version: version?,
+            version: version?.0,
             trained: trained?,
             weights: weights?,
             input: input?,
@@ -173,6 +179,7 @@ impl Preprocess {
         } else {
             (section.required("mean"), section.required("std"))
         };
+        check_mean(&mut section, mean.filter(|_| !bytes));
         check_std(&mut section, std);
         check_size(&mut section, resize_shorter_side, input);
         section.finish();
@@ -190,7 +197,26 @@ fn refuse_normalisation(section: &mut Section<'_>) {
     }
 }
 
+fn check_mean(section: &mut Section<'_>, mean: Option<[f32; 3]>) {
+    let off = |mean: &f32| !(0.0..=1.0).contains(mean);
+    if let Some(mean) = mean.into_iter().flatten().find(off) {
+        section.mistake("mean", off_scale(mean));
+    }
+}
+
+/// What was trained on the 0–255 scale shows in nothing but worse answers.
+fn off_scale(value: f32) -> String {
+    if value > 1.0 {
+        format!("{value} is not on the scale from 0 to 1; divide by 255")
+    } else {
+        format!("{value} is not on the scale from 0 to 1")
+    }
+}
+
 fn check_std(section: &mut Section<'_>, std: Option<[f32; 3]>) {
+    if let Some(std) = std.into_iter().flatten().find(|std| std.is_finite() && *std > LARGEST_STD) {
+        section.mistake("std", off_scale(std));
+    }
     if std.is_some_and(|std| std.iter().any(|channel| !channel.is_finite() || *channel <= 0.0)) {
         section.mistake("std", "must be above 0 in every channel");
     }
@@ -201,6 +227,10 @@ fn check_size(section: &mut Section<'_>, shorter_side: Option<NonZeroU32>, input
     let (Some(shorter_side), Some(input)) = (shorter_side, input) else {
         return;
     };
+    if shorter_side > LARGEST_SIDE {
+        let problem = format!("`{shorter_side}` is more than `{LARGEST_SIDE}` pixels");
+        section.mistake("resize_shorter_side", problem);
+    }
     let needed = input.height.max(input.width);
     if shorter_side < needed {
         let problem = format!("`{shorter_side}` is less than the input's `{needed}` pixels");
@@ -215,32 +245,6 @@ impl Output {
         let labels = section.required("labels");
         section.finish();
         Some(Self { name, activation, labels: labels? })
-    }
-}
-
-/// A name that can stand in a path, a URL and a metric's label.
-#[derive(Clone, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd)]
-#[serde(try_from = "String")]
-pub struct ModelName(String);
-
-impl ModelName {
-    /// The name.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl TryFrom<String> for ModelName {
-    type Error = String;
-
-    fn try_from(name: String) -> Result<Self, String> {
-        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-        if (1..=64).contains(&name.len()) && name.bytes().all(allowed) {
-            Ok(Self(name))
-        } else {
-            Err(format!("`{name}` is not made of 1 to 64 letters, digits, `.`, `_` and `-`"))
-        }
     }
 }
 
@@ -327,8 +331,32 @@ mod tests {
     }
 
     #[test]
-    fn a_std_of_zero_is_refused() {
-        let found = mistakes(&COMPLETE.replace("0.229", "0.0"));
-        assert_eq!(found, ["preprocess.std: must be above 0 in every channel"]);
+    fn a_version_that_names_nothing_and_a_size_beyond_memory_are_refused() {
+        let found = mistakes(&COMPLETE.replace("version = \"1\"", "version = \"\""));
+        assert!(found[0].starts_with("version: "), "{found:?}");
+        let found = mistakes(&COMPLETE.replace("= 256", "= 999999999"));
+        assert_eq!(
+            found,
+            ["preprocess.resize_shorter_side: `999999999` is more than `16384` pixels"]
+        );
+        assert!(Manifest::parse(&COMPLETE.replace("= 256", "= 16384")).is_ok());
+    }
+
+    #[test]
+    fn a_normalisation_on_another_scale_is_refused() {
+        for (from, to, mistake) in [
+            ("0.229", "0.0", "std: must be above 0 in every channel"),
+            ("0.229", "inf", "std: must be above 0 in every channel"),
+            ("0.224", "58.395", "std: 58.395 is not on the scale from 0 to 1; divide by 255"),
+            ("0.485", "123.675", "mean: 123.675 is not on the scale from 0 to 1; divide by 255"),
+            ("0.456", "nan", "mean: NaN is not on the scale from 0 to 1"),
+            ("0.406", "-0.5", "mean: -0.5 is not on the scale from 0 to 1"),
+        ] {
+            let found = mistakes(&COMPLETE.replace(from, to));
+            assert_eq!(found, [format!("preprocess.{mistake}")]);
+        }
+        for (from, to) in [("0.229", "1.0"), ("0.224", "0.003921569"), ("0.485", "1.0")] {
+            assert!(Manifest::parse(&COMPLETE.replace(from, to)).is_ok(), "{to}");
+        }
     }
 }
