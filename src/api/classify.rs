@@ -45,19 +45,19 @@ const FEW_PREDICTIONS: usize = 1 << 12;
 #[into_params(parameter_in = Query)]
 pub(super) struct Parameters {
     /// Classes in the answer: 1 to the number of the model's classes. Without it 5.
-    #[param(minimum = 1, example = 5)]
-    top_k: Option<usize>,
+    #[param(value_type = Option<usize>, minimum = 1, example = 5)]
+    top_k: Option<String>,
     /// Milliseconds within which the answer is of use; the server's own limit holds as well.
     #[param(value_type = Option<usize>, minimum = 1, maximum = 4_294_967_295_u32, example = 1000)]
-    timeout_ms: Option<u32>,
+    timeout_ms: Option<String>,
     /// The model; without it the default one.
     model: Option<String>,
     /// Crops of each picture; its schema says more.
     #[param(schema_with = crops_schema, example = 1)]
-    crops: Option<u8>,
+    crops: Option<String>,
     /// 1 for a heat map of what speaks for the first prediction, from a model that explains itself.
-    #[param(minimum = 0, maximum = 1, example = 1)]
-    explain: Option<u8>,
+    #[param(value_type = Option<u8>, minimum = 0, maximum = 1, example = 1)]
+    explain: Option<String>,
 }
 
 /// Classifies the pictures in the body.
@@ -105,7 +105,7 @@ pub(super) async fn classify(
     let Asked { model, deadline, top_k: of_query, crops, wanted } = asked;
     let purpose = Purpose { app: &app, pipeline: &model.pipeline, deadline, times: &times };
     let upload = upload::read(purpose, &headers, body).await?;
-    let of_body = upload.top_k.map(|count| top_k(count, &model)).transpose()?;
+    let of_body = upload.top_k.map(|count| top_k(&count.to_string(), &model)).transpose()?;
     let usual = DEFAULT_TOP_K.min(model.pipeline.model.labels.len());
     let top_k = of_query.or(of_body).unwrap_or(usual);
     request::describe(model.name(), upload.images.len());
@@ -142,25 +142,23 @@ fn asked(
     let Query(parameters) = parameters?;
     let unknown = |cause: RequestError| ApiError::InvalidRequest(cause.to_string());
     let model = app.model(parameters.model.as_deref()).map_err(unknown)?;
-    let deadline = app.deadline(timeout(parameters.timeout_ms)?);
-    let crops = crops(parameters.crops)?;
-    let wanted = wanted(parameters.explain, &model)?;
+    let deadline = app.deadline(timeout(parameters.timeout_ms.as_deref())?);
+    let crops = crops(parameters.crops.as_deref())?;
+    let wanted = wanted(parameters.explain.as_deref(), &model)?;
     if (crops, wanted) == (Crops::Ten, Wanted::Features) {
         let words =
             "`crops=10` and `explain=1` exclude each other: of ten crops none is the picture";
         return Err(ApiError::InvalidRequest(words.to_owned()));
     }
-    let top_k = parameters.top_k.map(|count| top_k(count, &model)).transpose()?;
+    let top_k = parameters.top_k.map(|count| top_k(&count, &model)).transpose()?;
     Ok(Asked { model, deadline, top_k, crops, wanted })
 }
 
-fn crops(asked: Option<u8>) -> Result<Crops, ApiError> {
+fn crops(asked: Option<&str>) -> Result<Crops, ApiError> {
     match asked {
-        None | Some(1) => Ok(Crops::One),
-        Some(10) => Ok(Crops::Ten),
-        Some(other) => {
-            Err(ApiError::InvalidRequest(format!("`crops` is {other}; it must be 1 or 10")))
-        }
+        None | Some("1") => Ok(Crops::One),
+        Some("10") => Ok(Crops::Ten),
+        Some(other) => Err(wrong("crops", other, "1 or 10")),
     }
 }
 
@@ -172,35 +170,36 @@ fn crops_schema() -> Object {
 }
 
 /// An explanation takes the features of a network that shows them.
-fn wanted(explain: Option<u8>, model: &ServedModel) -> Result<Wanted, ApiError> {
+fn wanted(explain: Option<&str>, model: &ServedModel) -> Result<Wanted, ApiError> {
     match explain {
-        None | Some(0) => Ok(Wanted::Logits),
-        Some(1) if model.pipeline.explains() => Ok(Wanted::Features),
-        Some(1) => Err(ApiError::InvalidRequest(format!(
+        None | Some("0") => Ok(Wanted::Logits),
+        Some("1") if model.pipeline.explains() => Ok(Wanted::Features),
+        Some("1") => Err(ApiError::InvalidRequest(format!(
             "the model `{}` cannot explain its answers: its graph shows no `feature_map`, or does \
              not end in its global average and one layer (`model build --features` makes one that does)",
             model.name()
         ))),
-        Some(other) => {
-            Err(ApiError::InvalidRequest(format!("`explain` is {other}; it must be 0 or 1")))
-        }
+        Some(other) => Err(wrong("explain", other, "0 or 1")),
     }
 }
 
-fn timeout(timeout_ms: Option<u32>) -> Result<Option<Duration>, ApiError> {
-    if timeout_ms == Some(0) {
-        return Err(ApiError::InvalidRequest("`timeout_ms` must be at least 1".into()));
-    }
-    Ok(timeout_ms.map(|milliseconds| Duration::from_millis(milliseconds.into())))
+fn timeout(timeout_ms: Option<&str>) -> Result<Option<Duration>, ApiError> {
+    let Some(text) = timeout_ms else { return Ok(None) };
+    let milliseconds = text.parse().ok().filter(|milliseconds: &u32| *milliseconds > 0);
+    let due = format!("a whole number from 1 to {}", u32::MAX);
+    let milliseconds = milliseconds.ok_or_else(|| wrong("timeout_ms", text, &due))?;
+    Ok(Some(Duration::from_millis(milliseconds.into())))
 }
 
-fn top_k(count: usize, model: &ServedModel) -> Result<usize, ApiError> {
+fn top_k(count: &str, model: &ServedModel) -> Result<usize, ApiError> {
     let classes = model.pipeline.model.labels.len();
-    if (1..=classes).contains(&count) {
-        return Ok(count);
-    }
-    let words = format!("`top_k` is {count}; it must be from 1 to the model's {classes} classes");
-    Err(ApiError::InvalidRequest(words))
+    let known = count.parse().ok().filter(|count| (1..=classes).contains(count));
+    let due = format!("a whole number from 1 to the model's {classes} classes");
+    known.ok_or_else(|| wrong("top_k", count, &due))
+}
+
+fn wrong(name: &str, value: &str, due: &str) -> ApiError {
+    ApiError::InvalidRequest(format!("`{name}` is `{value}`; it must be {due}"))
 }
 
 /// Every image by itself: one that fails leaves the others alone.

@@ -277,6 +277,7 @@ impl From<QueryRejection> for ApiError {
     fn from(rejection: QueryRejection) -> Self {
         let said = rejection.body_text();
         let cause = said.rsplit("query string: ").next().unwrap_or_default();
+        let cause = cause.replace(" field `", " parameter `");
         Self::InvalidRequest(format!("the query cannot be read: {cause}"))
     }
 }

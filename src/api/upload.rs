@@ -1,5 +1,6 @@
 //! From a request's body to the images in it.
 
+use std::fmt;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -10,7 +11,8 @@ use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use futures_util::{FutureExt as _, stream};
 use multer::{Field, Multipart};
-use serde::Deserialize;
+use serde::de::{Error, Unexpected, Visitor};
+use serde::{Deserialize, Deserializer};
 
 use super::body::{Purpose, Received};
 use super::error::ApiError;
@@ -35,11 +37,34 @@ type Parts = (Vec<Result<Bytes, ImageError>>, Option<usize>);
 
 /// A request's images as JSON, each in base64; the document has its schema.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object with `image` or `images`")]
 pub(super) struct JsonUpload {
     images: Option<AtMost<String, TEXTS>>,
     image: Option<String>,
+    #[serde(default, deserialize_with = "count")]
     top_k: Option<usize>,
+}
+
+/// `top_k`, or null, with words for what else stands there.
+fn count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<usize>, D::Error> {
+    struct Count;
+    impl Visitor<'_> for Count {
+        type Value = Option<usize>;
+
+        fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+            formatter.write_str("a whole number from 1 on for `top_k`")
+        }
+
+        fn visit_u64<E: Error>(self, number: u64) -> Result<Self::Value, E> {
+            let count = usize::try_from(number);
+            count.map(Some).map_err(|_| E::invalid_value(Unexpected::Unsigned(number), &self))
+        }
+
+        fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
+            Ok(None)
+        }
+    }
+    deserializer.deserialize_any(Count)
 }
 
 /// How a body holds its images.
@@ -127,8 +152,8 @@ fn from_json(body: &[u8]) -> Result<Parts, ApiError> {
     let upload: JsonUpload = serde_json::from_slice(body)
         .map_err(|cause| invalid(format!("the body is not the JSON that is taken: {cause}")))?;
     let images = match (upload.image, upload.images) {
-        (Some(image), None) => vec![Ok(from_base64(image).map_err(invalid)?)],
-        (None, Some(images)) => images.0.into_iter().map(in_its_place).collect(),
+        (Some(image), None) => vec![decoded(image)],
+        (None, Some(images)) => images.0.into_iter().map(decoded).collect(),
         (Some(_), Some(_)) => {
             return Err(invalid("`image` and `images` exclude each other".to_owned()));
         }
@@ -137,8 +162,8 @@ fn from_json(body: &[u8]) -> Result<Parts, ApiError> {
     Ok((images, upload.top_k))
 }
 
-/// Among several a text that is no base64 is a bad image as others are.
-fn in_its_place(text: String) -> Result<Bytes, ImageError> {
+/// A text that is no base64 is a bad image as others are.
+fn decoded(text: String) -> Result<Bytes, ImageError> {
     from_base64(text).map_err(|reason| ImageError::Undecodable { reason })
 }
 
@@ -201,7 +226,9 @@ fn from_text(name: &str, text: &str) -> Result<usize, ApiError> {
     let invalid = |detail: String| Err(ApiError::InvalidRequest(detail));
     match (name, text.trim().parse()) {
         ("top_k", Ok(count)) => Ok(count),
-        ("top_k", Err(_)) => invalid(format!("`top_k` is `{text}`; it must be a number")),
+        ("top_k", Err(_)) => {
+            invalid(format!("`top_k` is `{text}`; it must be a whole number from 1 on"))
+        }
         _ => invalid(format!(
             "the part `{name}` is no file, and of texts only `top_k` is taken; other parameters go into the query"
         )),

@@ -122,10 +122,12 @@ async fn broken_json_is_an_invalid_request() {
         ("{".to_owned(), "EOF"),
         ("[]".to_owned(), "array"),
         ("{}".to_owned(), "neither"),
-        (r#"{"image": "***"}"#.to_owned(), "the image is not base64"),
+        ("null".to_owned(), "null, expected an object with `image` or `images`"),
+        (r#"{"top_k": "1"}"#.to_owned(), "\"1\", expected a whole number from 1 on for `top_k`"),
+        (r#"{"top_k": -1}"#.to_owned(), "`-1`, expected a whole number from 1 on for `top_k`"),
         (json!({"image": image, "images": [image]}).to_string(), "exclude"),
         (json!({"image": image, "topk": 1}).to_string(), "unknown field `topk`"),
-        (json!({"image": image, "top_k": 0}).to_string(), "`top_k` is 0"),
+        (json!({"image": image, "top_k": 0}).to_string(), "`top_k` is `0`"),
         (json!({"image": image, "top_k": 1.5}).to_string(), "1.5"),
         (json!({"images": vec![image.as_str(); 10_000]}).to_string(), "10000 images"),
     ] {
@@ -134,6 +136,19 @@ async fn broken_json_is_an_invalid_request() {
         assert!(detail.contains(hint), "{hint}: {detail}");
     }
     service.assert_still_answers().await;
+}
+
+#[tokio::test]
+async fn a_text_that_is_no_base64_is_a_bad_image_alone_and_among_others() {
+    let service = Service::start();
+    for body in [r#"{"image": "***"}"#, r#"{"images": ["***"]}"#] {
+        let answer = service.classify("", "application/json", body).await;
+        let detail = answer.problem(422, "undecodable_image");
+        assert!(detail.contains("the image is not base64"), "{body}: {detail}");
+    }
+    let image = BASE64_STANDARD.encode(png([1, 2, 3]));
+    let nothing = json!({"image": image, "top_k": null}).to_string();
+    assert!(service.classify("", "application/json", nothing).await.status.is_success());
 }
 
 #[tokio::test]
@@ -175,8 +190,10 @@ async fn a_parameter_that_cannot_be_is_an_invalid_request() {
     ] {
         let answer = service.classify(query, "", png([0, 0, 9])).await;
         let detail = answer.problem(400, "invalid_request");
-        let name = query.trim_start_matches('?').split('=').next().unwrap();
-        assert!(detail.contains(name), "{query}: {detail}");
+        let (name, value) = query.trim_start_matches('?').split_once('=').unwrap();
+        assert!(detail.contains(&format!("`{name}`")), "{query}: {detail}");
+        let told = detail.contains(&format!("`{value}`")) || detail.contains("parameter `top");
+        assert!(told && !detail.contains("digit"), "{query}: {detail}");
     }
     service.assert_still_answers().await;
 }
@@ -205,7 +222,7 @@ async fn what_curl_has_mangled_is_told_for_it_and_a_query_by_its_parameter() {
     assert!(!raw.contains("--data-binary"), "{raw}");
     let query = service.classify("?top_k=x", "", png([1, 2, 3])).await;
     let detail = query.problem(400, "invalid_request");
-    assert!(detail.starts_with("the query cannot be read: top_k: "), "{detail}");
+    assert!(detail.starts_with("`top_k` is `x`; it must be a whole number from 1 to "), "{detail}");
 }
 
 /// As curl asks before it sends more than a mebibyte.
@@ -270,11 +287,13 @@ async fn an_unknown_path_is_not_found() {
 #[tokio::test]
 async fn an_explanation_is_refused_where_there_is_none_or_it_is_asked_for_wrongly() {
     let service = Service::start();
-    for (query, hint) in [("?explain=1", "cannot explain"), ("?explain=2", "must be 0 or 1")] {
+    for (query, hint) in [
+        ("?explain=1", "cannot explain"),
+        ("?explain=true", "`explain` is `true`; it must be 0 or 1"),
+    ] {
         let answer = service.classify(query, "", png([0, 200, 0])).await;
         let detail = answer.problem(400, "invalid_request");
         assert!(detail.contains(hint), "{detail}");
     }
-    service.classify("?explain=true", "", png([0, 200, 0])).await.problem(400, "invalid_request");
     service.assert_still_answers().await;
 }
