@@ -63,6 +63,47 @@ impl<'a> Section<'a> {
     }
 }
 
+/// What the reader says in words of Rust, and in those of whoever writes the file.
+const PLAIN: [(&str, &str); 6] = [
+    ("a nonzero u32", "a whole number from 1 on"),
+    ("expected u64", "expected a whole number"),
+    ("expected f32", "expected a number"),
+    ("expected a boolean", "expected `true` or `false`"),
+    ("an array of length 3", "a list of 3 numbers"),
+    ("unknown variant", "unknown word"),
+];
+
 fn first_line(cause: &toml::de::Error) -> String {
-    cause.message().lines().next().unwrap_or_default().to_owned()
+    let line = cause.message().lines().next().unwrap_or_default();
+    let plain = |line: String, (rust, words): &(&str, &str)| line.replace(rust, words);
+    PLAIN.iter().fold(line.to_owned(), plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU32;
+
+    use super::*;
+
+    /// What is said of a value where a `T` is due.
+    fn mistake<T: DeserializeOwned>(value: &str) -> String {
+        let mut mistakes = Vec::new();
+        let table = format!("key = {value}").parse().unwrap();
+        Section::root(table, &mut mistakes).required::<T>("key");
+        mistakes.pop().unwrap()
+    }
+
+    #[test]
+    fn what_is_due_is_said_without_a_word_of_rust() {
+        let said = [mistake::<NonZeroU32>("0"), mistake::<NonZeroU32>("-224")];
+        assert!(
+            said.iter().all(|said| said.ends_with("expected a whole number from 1 on")),
+            "{said:?}"
+        );
+        assert!(said[1].contains("`-224`"), "{said:?}");
+        let said = mistake::<[f32; 3]>("[0.5, 0.5]");
+        assert!(said.contains("a list of 3 numbers"), "{said}");
+        let said = mistake::<bool>("\"no\"");
+        assert!(said.ends_with("\"no\", expected `true` or `false`"), "{said}");
+    }
 }

@@ -74,7 +74,8 @@ fn check_input(found: &ValueType, input: &Input, mistakes: &mut Vec<String>) {
         ElementType::Uint8 => TensorElementType::Uint8,
     };
     if found.tensor_type() != Some(element_type) {
-        mistakes.push(format!("input.type: the graph takes {found}"));
+        let (takes, says) = (word(found), input.element_type.as_str());
+        mistakes.push(format!("input.type: the graph takes `{takes}`, `model.toml` says `{says}`"));
     }
     let (height, width) = (i64::from(input.height.get()), i64::from(input.width.get()));
     let expected = match input.layout {
@@ -91,7 +92,8 @@ fn check_input(found: &ValueType, input: &Input, mistakes: &mut Vec<String>) {
 fn check_output(found: &ValueType, labels: usize, mistakes: &mut Vec<String>) {
     let types = [Some(TensorElementType::Float32), Some(TensorElementType::Float16)];
     if !types.contains(&found.tensor_type()) {
-        mistakes.push(format!("output.name: the graph answers with {found}, not with floats"));
+        let answers = word(found);
+        mistakes.push(format!("output.name: the graph answers with `{answers}`, not with floats"));
     }
     let shape = dimensions(found);
     let known = shape.get(1..).filter(|rest| rest.iter().all(|size| *size > 0));
@@ -99,6 +101,12 @@ fn check_output(found: &ValueType, labels: usize, mistakes: &mut Vec<String>) {
     if let Some(classes) = classes.filter(|classes| usize::try_from(*classes) != Ok(labels)) {
         mistakes.push(format!("output.labels: {labels} labels for {classes} classes"));
     }
+}
+
+/// A type as `model.toml` spells it.
+fn word(found: &ValueType) -> String {
+    let word = |found| format!("{found:?}").to_lowercase();
+    found.tensor_type().map_or_else(|| "no tensor".to_owned(), word)
 }
 
 /// What the graph shows beside its scores, under the names that `model build` gives it.
