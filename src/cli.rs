@@ -1,5 +1,4 @@
 //! The command line: one file a command, and what each failure's exit code is.
-#![expect(clippy::print_stderr, reason = "a command that fails says so on standard error")]
 
 use clap::{Parser, Subcommand};
 use std::future::Future;
@@ -12,6 +11,7 @@ mod key;
 mod local;
 mod model;
 mod openapi;
+mod output;
 mod probe;
 mod progress;
 mod serve;
@@ -109,7 +109,7 @@ impl Cli {
         match result {
             Ok(()) => 0,
             Err(failure) => {
-                eprintln!("error: {failure}");
+                output::complain(format_args!("error: {failure}"));
                 failure.exit_code()
             }
         }

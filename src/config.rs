@@ -22,6 +22,7 @@ mod telemetry;
 
 pub use self::doors::Doors;
 pub use self::inference::{DeviceFlags, InferenceConfig, InferenceFlags};
+pub(crate) use self::inference::{above_zero, few, one_model};
 pub use self::origin::Origin;
 
 /// The share of the memory limit that bodies and pixels may take; the rest is for the network.
@@ -34,7 +35,8 @@ pub struct ServeFlags {
     #[arg(long)]
     pub check: bool,
 
-    /// Model folder, or a file that names a folder beside it; may be given several times
+    /// Model folder, or a file that names a folder beside it; may be given several times, in the
+    /// variable separated by commas
     #[arg(
         long,
         help_heading = "Models",
@@ -87,7 +89,8 @@ pub struct ServeFlags {
         long,
         help_heading = "Batches and admission",
         env = "RESNET_SERVE_SESSIONS",
-        value_name = "N"
+        value_name = "N",
+        value_parser = few
     )]
     sessions: Option<NonZeroUsize>,
 
@@ -96,7 +99,8 @@ pub struct ServeFlags {
         long,
         help_heading = "Batches and admission",
         env = "RESNET_SERVE_MAX_BATCH",
-        value_name = "N"
+        value_name = "N",
+        value_parser = above_zero::<NonZeroUsize>
     )]
     max_batch: Option<NonZeroUsize>,
 
@@ -117,6 +121,7 @@ pub struct ServeFlags {
         help_heading = "Batches and admission",
         env = "RESNET_SERVE_QUEUE_CAPACITY",
         value_name = "N",
+        value_parser = above_zero::<NonZeroUsize>,
         default_value = "256"
     )]
     queue_capacity: NonZeroUsize,
@@ -167,6 +172,7 @@ pub struct ServeFlags {
         help_heading = "Limits",
         env = "RESNET_SERVE_MAX_PIXELS",
         value_name = "N",
+        value_parser = above_zero::<NonZeroU64>,
         default_value = "100000000"
     )]
     max_pixels: NonZeroU64,
@@ -289,6 +295,9 @@ impl ServeFlags {
             let capacity = self.queue_capacity;
             mistakes.push(format!("--max-batch is more than --queue-capacity, `{capacity}`"));
         }
+        if self.max_body.as_u64() == 0 {
+            mistakes.push("--max-body must be above 0".to_owned());
+        }
         if budget < self.max_body.as_u64() {
             mistakes.push(format!("--memory-budget, `{budget}`, is less than one --max-body"));
         }
@@ -366,6 +375,12 @@ mod tests {
         ])
         .unwrap_err();
         assert_eq!(error.to_string().lines().count(), 8, "{error}");
+    }
+
+    #[test]
+    fn a_body_of_no_byte_is_no_limit() {
+        let error = check(&["--max-body=0"]).unwrap_err();
+        assert_eq!(error.to_string(), "--max-body must be above 0");
     }
 
     #[test]

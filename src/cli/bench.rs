@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::Failure;
-use crate::config::{DeviceFlags, InferenceConfig};
+use crate::config::{DeviceFlags, InferenceConfig, few, one_model};
 use crate::inference::onnx::OnnxRuntime;
 use crate::loading;
 use crate::model::Model;
@@ -33,15 +33,15 @@ const LARGEST_BATCH: usize = 256;
 #[derive(Args)]
 pub(super) struct Arguments {
     /// Model folder, or a file that names a folder beside it
-    #[arg(long, env = "RESNET_SERVE_MODEL", value_name = "DIR", default_value = "models/default")]
+    #[arg(long, env = "RESNET_SERVE_MODEL", value_name = "DIR", default_value = "models/default", value_parser = one_model)]
     model: PathBuf,
 
     /// Sessions side by side [default: from 1 to one per core on the CPU, 1 and 2 on a GPU]
-    #[arg(long, value_name = "N,…", value_delimiter = ',')]
+    #[arg(long, value_name = "N,…", value_delimiter = ',', value_parser = few)]
     sessions: Vec<NonZeroUsize>,
 
     /// Threads in each session [default: the cores divided by the sessions, on a GPU 1]
-    #[arg(long, value_name = "N,…", value_delimiter = ',')]
+    #[arg(long, value_name = "N,…", value_delimiter = ',', value_parser = few)]
     intra_threads: Vec<NonZeroUsize>,
 
     /// Images in a batch [default: 1 to 16 on the CPU, 1 to 128 on a GPU]
@@ -84,8 +84,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let recommendation =
         recommendation::recommend(&measured.busy, found.default).ok_or_else(nothing)?;
     let report = Report { measurement: &measurement, measured: &measured, found, recommendation };
-    report.print(arguments.json);
-    Ok(())
+    report.print(arguments.json)
 }
 
 /// Finds out by a session as `serve` would make it.

@@ -1,21 +1,18 @@
 //! `classify`: the service's pipeline without the service.
-#![expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "printing is what the command is for"
-)]
 
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 
 use clap::Args;
-use futures_util::{StreamExt as _, stream};
+use futures_util::{Stream, StreamExt as _, stream};
 use serde::Serialize;
 
+use super::output::{self, say};
 use super::{Failure, block_on, local};
 use crate::api::error::ApiError;
 use crate::api::response::{ClassifiedImage, ImageResult, ModelSummary};
-use crate::config::InferenceFlags;
+use crate::config::{InferenceFlags, above_zero, one_model};
 use crate::loading::LoadedModel;
 
 /// Files that are open at a time: enough to keep every core busy, far less than the queue takes.
@@ -24,16 +21,16 @@ const IN_FLIGHT: usize = 32;
 /// What `classify` takes.
 #[derive(Args)]
 pub(super) struct Arguments {
-    /// Pictures
+    /// Pictures; `-` reads one from standard input
     #[arg(required = true, value_name = "IMAGE")]
     images: Vec<PathBuf>,
 
     /// Model folder, or a file that names a folder beside it
-    #[arg(long, env = "RESNET_SERVE_MODEL", value_name = "DIR", default_value = "models/default")]
+    #[arg(long, env = "RESNET_SERVE_MODEL", value_name = "DIR", default_value = "models/default", value_parser = one_model)]
     model: PathBuf,
 
     /// Classes per picture [default: 5, or all if the model has fewer]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = above_zero::<NonZeroUsize>)]
     top_k: Option<NonZeroUsize>,
 
     /// Print JSON, as the service answers it
@@ -41,7 +38,7 @@ pub(super) struct Arguments {
     json: bool,
 
     /// Largest picture, in pixels as it is stored
-    #[arg(long, env = "RESNET_SERVE_MAX_PIXELS", value_name = "N", default_value = "100000000")]
+    #[arg(long, env = "RESNET_SERVE_MAX_PIXELS", value_name = "N", default_value = "100000000", value_parser = above_zero::<NonZeroU64>)]
     max_pixels: NonZeroU64,
 
     #[command(flatten)]
@@ -63,18 +60,21 @@ pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
         if top_k > classes {
             return Err(Failure::Config(format!("--top-k is more than the {classes} classes")));
         }
-        let files = arguments.images.iter().map(|file| classify(&model, file, top_k));
-        let outcomes: Vec<Outcome> = stream::iter(files).buffered(IN_FLIGHT).collect().await;
-        let count = outcomes.len();
-        let failed = outcomes.iter().filter(|outcome| outcome.result.is_err()).count();
-        if arguments.json {
-            print_json(&model, outcomes)?;
-        } else {
-            print_table(&model, &outcomes);
+        let standard = |file: &&PathBuf| file.as_path() == Path::new(local::STANDARD);
+        if arguments.images.iter().filter(standard).count() > 1 {
+            return Err(Failure::Config("`-` can be read only once".to_owned()));
         }
+        let files = arguments.images.iter().map(|file| classify(&model, file, top_k));
+        let outcomes = stream::iter(files).buffered(IN_FLIGHT);
+        let failed = if arguments.json {
+            print_json(&model, outcomes.collect().await)?
+        } else {
+            print_table(&model, outcomes).await?
+        };
         if failed > 0 {
             return Err(Failure::Incomplete(format!(
-                "{failed} of {count} pictures could not be classified"
+                "{failed} of {} pictures could not be classified",
+                arguments.images.len()
             )));
         }
         Ok(())
@@ -102,7 +102,9 @@ struct Entry {
     result: ImageResult,
 }
 
-fn print_json(model: &LoadedModel, outcomes: Vec<Outcome>) -> Result<(), Failure> {
+/// Prints all of them at once; so many failed.
+fn print_json(model: &LoadedModel, outcomes: Vec<Outcome>) -> Result<usize, Failure> {
+    let failed_ones = outcomes.iter().filter(|outcome| outcome.result.is_err()).count();
     let failed = |error: ApiError| ImageResult::Failed { error: error.problem("") };
     let entry = |outcome: Outcome| Entry {
         file: outcome.file.display().to_string(),
@@ -111,26 +113,38 @@ fn print_json(model: &LoadedModel, outcomes: Vec<Outcome>) -> Result<(), Failure
     let model = ModelSummary::new(&model.pipeline.model);
     let answer = Answer { model, results: outcomes.into_iter().map(entry).collect() };
     let text = serde_json::to_string_pretty(&answer);
-    println!("{}", text.map_err(|cause| Failure::Incomplete(cause.to_string()))?);
-    Ok(())
+    say!("{}", text.map_err(|cause| Failure::Incomplete(cause.to_string()))?)?;
+    Ok(failed_ones)
 }
 
-fn print_table(model: &LoadedModel, outcomes: &[Outcome]) {
+/// Prints each as soon as it and those before it are there; so many failed.
+async fn print_table(
+    model: &LoadedModel,
+    outcomes: impl Stream<Item = Outcome>,
+) -> Result<usize, Failure> {
     let manifest = &model.pipeline.model.manifest;
-    println!("{} {} on {}", manifest.name.as_str(), manifest.version, model.provider);
+    say!("{} {} on {}", manifest.name.as_str(), manifest.version, model.provider)?;
     if !manifest.trained {
-        println!("This model has random weights: its answers mean nothing.");
+        say!("This model has random weights: its answers mean nothing.")?;
     }
-    for outcome in outcomes {
-        match &outcome.result {
-            Ok(image) => {
-                println!("\n{}", outcome.file.display());
-                for prediction in &image.predictions {
-                    let (percent, label) = (prediction.probability * 100.0, &prediction.label);
-                    println!("  {percent:6.2} %  {:<12} {label}", prediction.id);
-                }
+    let mut failed = 0;
+    let mut outcomes = pin!(outcomes);
+    while let Some(Outcome { file, result }) = outcomes.next().await {
+        match result {
+            Ok(image) => print_predictions(&file, &image)?,
+            Err(error) => {
+                failed += 1;
+                output::complain(format_args!("error: {}: {error}", file.display()));
             }
-            Err(error) => eprintln!("error: {}: {error}", outcome.file.display()),
         }
     }
+    Ok(failed)
+}
+
+fn print_predictions(file: &Path, image: &ClassifiedImage) -> Result<(), Failure> {
+    say!("\n{}", file.display())?;
+    image.predictions.iter().try_for_each(|prediction| {
+        let (percent, label) = (prediction.probability * 100.0, &prediction.label);
+        say!("  {percent:6.2} %  {:<12} {label}", prediction.id)
+    })
 }

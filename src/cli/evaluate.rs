@@ -1,16 +1,17 @@
 //! `evaluate`: how often a model is right about labelled pictures.
 
 use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::{self, BufWriter, Write};
 use std::num::{NonZeroU64, NonZeroUsize};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use clap::Args;
 use futures_util::{StreamExt as _, stream};
 
-use super::{Failure, block_on, progress};
-use crate::config::InferenceFlags;
+use super::output::{self, say};
+use super::{Failure, block_on, local, progress};
+use crate::config::{InferenceFlags, above_zero, one_model};
 use crate::evaluation::{Classes, Dataset, Sample, Score};
 
 mod answerer;
@@ -38,18 +39,19 @@ pub(super) struct Arguments {
     header: Vec<String>,
 
     /// Pictures sent to the service at a time
-    #[arg(long, value_name = "N", default_value = "8")]
+    #[arg(long, value_name = "N", default_value = "8", value_parser = above_zero::<NonZeroUsize>)]
     concurrency: NonZeroUsize,
 
     /// Model folder, or a file that names a folder beside it
-    #[arg(long, env = "RESNET_SERVE_MODEL", value_name = "DIR", default_value = "models/default")]
+    #[arg(long, env = "RESNET_SERVE_MODEL", value_name = "DIR", default_value = "models/default", value_parser = one_model)]
     model: PathBuf,
 
     /// Print JSON
     #[arg(long)]
     json: bool,
 
-    /// Write a line of JSON for each picture: what it shows, and what was answered
+    /// Write a line of JSON for each picture: what it shows, and what was answered; `-` writes
+    /// them to standard output, and the table to standard error
     #[arg(long, value_name = "FILE")]
     lines: Option<PathBuf>,
 
@@ -58,7 +60,7 @@ pub(super) struct Arguments {
     min_top1: Option<f64>,
 
     /// Largest picture, in pixels as it is stored
-    #[arg(long, env = "RESNET_SERVE_MAX_PIXELS", value_name = "N", default_value = "100000000")]
+    #[arg(long, env = "RESNET_SERVE_MAX_PIXELS", value_name = "N", default_value = "100000000", value_parser = above_zero::<NonZeroU64>)]
     max_pixels: NonZeroU64,
 
     #[command(flatten)]
@@ -66,11 +68,22 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let lines_on_output = arguments.lines.as_deref() == Some(Path::new(local::STANDARD));
+    if lines_on_output && arguments.json {
+        let words = "--lines - and --json would both be written to standard output";
+        return Err(Failure::Config(words.to_owned()));
+    }
     block_on(async {
         let (answerer, classes) = Answerer::start(arguments).await?;
         let dataset = Dataset::read(&arguments.data, &classes).map_err(Failure::config)?;
         let report = evaluate(arguments, (&answerer, &classes), dataset).await?;
-        report.print(&classes, arguments.json);
+        if arguments.json {
+            say!("{:#}", report.json(&classes))?;
+        } else if lines_on_output {
+            output::complain(format_args!("{}", report.table(&classes).to_string().trim_end()));
+        } else {
+            say!("{}", report.table(&classes).to_string().trim_end())?;
+        }
         judge(&report, arguments.min_top1)
     })
 }
@@ -143,13 +156,17 @@ fn percent(text: &str) -> Result<f64, String> {
 /// The file of `--lines`.
 struct Lines {
     path: PathBuf,
-    file: BufWriter<File>,
+    file: Box<dyn Write + Send>,
 }
 
 impl Lines {
-    fn create(path: &std::path::Path) -> Result<Self, Failure> {
-        let file = File::create(path).map_err(|cause| failed(path, &cause))?;
-        Ok(Self { path: path.to_owned(), file: BufWriter::new(file) })
+    fn create(path: &Path) -> Result<Self, Failure> {
+        let file: Box<dyn Write + Send> = if path == Path::new(local::STANDARD) {
+            Box::new(io::stdout())
+        } else {
+            Box::new(BufWriter::new(File::create(path).map_err(|cause| failed(path, &cause))?))
+        };
+        Ok(Self { path: path.to_owned(), file })
     }
 
     fn write(&mut self, line: &serde_json::Value) -> Result<(), Failure> {
@@ -161,6 +178,6 @@ impl Lines {
     }
 }
 
-fn failed(path: &std::path::Path, cause: &std::io::Error) -> Failure {
+fn failed(path: &Path, cause: &std::io::Error) -> Failure {
     Failure::Incomplete(format!("cannot write `{}`: {cause}", path.display()))
 }

@@ -1,13 +1,9 @@
 //! `key`: API keys for the file of `--api-keys-file`.
-#![expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "printing is what the command is for"
-)]
 
 use clap::{Args, Subcommand};
 
 use super::Failure;
+use super::output::{self, say};
 use crate::keys::{Name, NewKey};
 
 /// The commands under `key`.
@@ -27,7 +23,7 @@ pub(super) struct New {
 pub(super) fn run(command: &Command) -> Result<(), Failure> {
     let Command::New(New { name }) = command;
     let new = NewKey::of(name).map_err(|cause| Failure::Incomplete(cause.to_string()))?;
-    eprintln!("The key of {name}, shown this once:\n{}", new.key);
-    println!("{}", new.line);
-    Ok(())
+    // A key whose line is lost opens nothing.
+    say!("{}", new.line)?;
+    output::notice(format_args!("The key of {name}, shown this once:\n{}", new.key))
 }

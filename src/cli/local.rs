@@ -1,6 +1,7 @@
 //! A model in this process, for commands that classify files.
 
 use std::fs;
+use std::io::{self, Read as _};
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::Path;
 use std::sync::Arc;
@@ -21,6 +22,9 @@ use crate::telemetry::metrics::Metrics;
 
 /// Pictures that wait for nobody may take as long as they like.
 const NO_DEADLINE: Duration = Duration::from_hours(24);
+
+/// What stands for standard input among the pictures, and for standard output among the results.
+pub(super) const STANDARD: &str = "-";
 
 /// Loads a model and warms it up.
 pub(super) async fn load(
@@ -52,7 +56,21 @@ pub(super) async fn classify(
     let pipeline = &model.pipeline;
     let deadline = Instant::now() + NO_DEADLINE;
     let places = pipeline.admit(NonZeroUsize::MIN, deadline)?;
-    let bytes = fs::read(file).map_err(|cause| ApiError::InvalidRequest(cause.to_string()))?;
+    let bytes = read(file).await.map_err(|cause| ApiError::InvalidRequest(cause.to_string()))?;
     let image = Encoded { bytes: bytes.into(), charge: Arc::new(Charge::nothing()) };
     Ok(pipeline.classify(Ok(image), places, &pipeline.request(top_k, deadline)).await?)
+}
+
+/// What is slow to come, as from a pipe, holds up no answer.
+async fn read(file: &Path) -> io::Result<Vec<u8>> {
+    let file = file.to_owned();
+    let reading = tokio::task::spawn_blocking(move || {
+        if file != Path::new(STANDARD) {
+            return fs::read(file);
+        }
+        let mut bytes = Vec::new();
+        io::stdin().lock().read_to_end(&mut bytes)?;
+        Ok(bytes)
+    });
+    reading.await.map_err(io::Error::other)?
 }

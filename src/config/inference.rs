@@ -2,12 +2,16 @@
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use clap::Args;
 
 use crate::inference::provider::ProviderChoice;
 use crate::resources;
+
+/// Threads of a session, and sessions: more than any machine has cores.
+const MOST: usize = 1024;
 
 /// The flags of every command that runs a network.
 #[derive(Args, Clone, Debug)]
@@ -18,7 +22,7 @@ pub struct InferenceFlags {
     pub device: DeviceFlags,
 
     /// Threads in each session [default: the cores divided by the sessions, on a GPU 1]
-    #[arg(long, env = "RESNET_SERVE_INTRA_THREADS", value_name = "N")]
+    #[arg(long, env = "RESNET_SERVE_INTRA_THREADS", value_name = "N", value_parser = few)]
     pub intra_threads: Option<NonZeroUsize>,
 }
 
@@ -89,4 +93,26 @@ impl From<DeviceFlags> for InferenceConfig {
             queue_capacity: NonZeroUsize::MIN.saturating_add(255),
         }
     }
+}
+
+/// A number of sessions or of threads, as typed.
+pub(crate) fn few(text: &str) -> Result<NonZeroUsize, String> {
+    let number = text.parse().ok().filter(|number: &NonZeroUsize| number.get() <= MOST);
+    number.ok_or_else(|| format!("a whole number from 1 to {MOST} is expected"))
+}
+
+/// A number that must not be 0, as typed.
+pub(crate) fn above_zero<T: FromStr>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|_| "a whole number from 1 on is expected".to_owned())
+}
+
+/// The folder of the only model of a command, as typed.
+pub(crate) fn one_model(text: &str) -> Result<PathBuf, String> {
+    let path = PathBuf::from(text);
+    if text.contains(',') && !path.exists() {
+        return Err("this command takes one model; for `serve` the variable `RESNET_SERVE_MODEL` \
+            may name several, separated by commas"
+            .to_owned());
+    }
+    Ok(path)
 }

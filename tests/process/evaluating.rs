@@ -184,3 +184,24 @@ fn a_service_that_is_not_there_is_named() {
     assert_eq!(output.status.code(), Some(1));
     assert!(stderr(&output).contains("http://127.0.0.1:1/classify"), "{}", stderr(&output));
 }
+
+#[test]
+fn lines_on_standard_output_leave_the_table_to_standard_error() {
+    let data = Data::new();
+    let output = data.evaluate(&["--lines", "-"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let text = stdout(&output);
+    assert_eq!(text.lines().count(), usize::from(PICTURES));
+    for line in text.lines() {
+        let line: Value = serde_json::from_str(line).unwrap();
+        for one in line["predictions"].as_array().unwrap() {
+            let written = one["probability"].to_string();
+            let short: f32 = written.parse().unwrap();
+            assert_eq!(short.to_string().parse::<f64>().unwrap().to_string(), written);
+        }
+    }
+    assert!(stderr(&output).contains("66.67 %"), "{}", stderr(&output));
+    let both = data.evaluate(&["--lines", "-", "--json"]);
+    assert_eq!(both.status.code(), Some(78));
+    assert!(stderr(&both).contains("--lines -"), "{}", stderr(&both));
+}

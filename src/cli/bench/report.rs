@@ -1,5 +1,4 @@
 //! What was measured and what to make of it, for people and for programs.
-#![expect(clippy::print_stdout, reason = "printing is what the command is for")]
 
 use serde_json::{Value, json};
 
@@ -9,6 +8,8 @@ use super::measure::{Measured, Measurement};
 use super::plan::Circumstances;
 use super::recommendation::Recommendation;
 use crate::api::response::ModelSummary;
+use crate::cli::Failure;
+use crate::cli::output::say;
 use crate::loading::Layout;
 
 /// What was measured, on what, and what came of it.
@@ -21,28 +22,27 @@ pub(super) struct Report<'a> {
 
 impl Report<'_> {
     /// Prints it as tables and advice, or as JSON.
-    pub(super) fn print(&self, as_json: bool) {
+    pub(super) fn print(&self, as_json: bool) -> Result<(), Failure> {
         if as_json {
-            println!("{:#}", self.json());
-            return;
+            return say!("{:#}", self.json());
         }
-        self.print_head();
-        self.print_busy();
-        self.print_alone();
-        println!("\n{}", advice::text(&self.recommendation, &self.measured.alone));
+        self.print_head()?;
+        self.print_busy()?;
+        self.print_alone()?;
+        say!("\n{}", advice::text(&self.recommendation, &self.measured.alone))
     }
 
-    fn print_head(&self) {
+    fn print_head(&self) -> Result<(), Failure> {
         let Measurement { runtime, model, duration, rounds, .. } = self.measurement;
         let (name, version) = (model.manifest.name.as_str(), &model.manifest.version);
         let Circumstances { provider, cores, .. } = self.found;
-        println!("{name} {version} on {provider}, ONNX Runtime {}, {cores} cores", runtime.version);
+        say!("{name} {version} on {provider}, ONNX Runtime {}, {cores} cores", runtime.version)?;
         let each = humantime::format_duration(*duration);
-        println!("Medians of {rounds} rounds of {each} for each setting, ± their spread\n");
+        say!("Medians of {rounds} rounds of {each} for each setting, ± their spread\n")
     }
 
-    fn print_busy(&self) {
-        println!("sessions  threads  batch   images/s     ±     p50 ms     p99 ms");
+    fn print_busy(&self) -> Result<(), Failure> {
+        say!("sessions  threads  batch   images/s     ±     p50 ms     p99 ms")?;
         for figures in &self.measured.busy {
             let rate = figures.rate();
             let line = format!(
@@ -54,19 +54,21 @@ impl Report<'_> {
                 milliseconds(figures, 99),
                 self.remark(figures.setting),
             );
-            println!("{}", line.trim_end());
+            say!("{}", line.trim_end())?;
         }
         for setting in &self.measured.too_large {
-            println!("{}  the device is out of memory", row(*setting));
+            say!("{}  the device is out of memory", row(*setting))?;
         }
+        Ok(())
     }
 
-    fn print_alone(&self) {
-        println!("\nAn image that comes alone:\nsessions  threads  batch     p50 ms     p99 ms");
+    fn print_alone(&self) -> Result<(), Failure> {
+        say!("\nAn image that comes alone:\nsessions  threads  batch     p50 ms     p99 ms")?;
         for figures in &self.measured.alone {
             let (p50, p99) = (milliseconds(figures, 50), milliseconds(figures, 99));
-            println!("{}  {p50:>9.2}  {p99:>9.2}", row(figures.setting));
+            say!("{}  {p50:>9.2}  {p99:>9.2}", row(figures.setting))?;
         }
+        Ok(())
     }
 
     fn remark(&self, setting: Layout) -> &'static str {

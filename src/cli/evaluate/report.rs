@@ -1,6 +1,6 @@
 //! What an evaluation has found, for people and for programs.
-#![expect(clippy::print_stdout, reason = "printing is what the command is for")]
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -28,6 +28,16 @@ pub(super) struct Report {
     pub(super) took: Duration,
 }
 
+/// All of it as lines.
+pub(super) struct Table<'a>(&'a Report, &'a Classes);
+
+impl fmt::Display for Table<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(report, classes) = self;
+        report.write_table(out, classes)
+    }
+}
+
 /// A file without an answer.
 pub(super) struct Unanswered {
     pub(super) file: PathBuf,
@@ -47,16 +57,8 @@ impl Report {
         }
     }
 
-    /// Prints it as a table, or as JSON.
-    pub(super) fn print(&self, classes: &Classes, as_json: bool) {
-        if as_json {
-            println!("{:#}", self.json(classes));
-        } else {
-            self.print_table(classes);
-        }
-    }
-
-    fn json(&self, classes: &Classes) -> Value {
+    /// For programs.
+    pub(super) fn json(&self, classes: &Classes) -> Value {
         let of_class = |one: &ClassScore| {
             let confusions = one.confusions.iter().map(|confusion| {
                 named(classes, confusion.class, json!({"images": confusion.answers}))
@@ -84,25 +86,30 @@ impl Report {
         })
     }
 
-    fn print_table(&self, classes: &Classes) {
+    /// For people.
+    pub(super) fn table<'a>(&'a self, classes: &'a Classes) -> Table<'a> {
+        Table(self, classes)
+    }
+
+    fn write_table(&self, out: &mut fmt::Formatter<'_>, classes: &Classes) -> fmt::Result {
         let word = |key: &str| self.model[key].as_str().unwrap_or_default().to_owned();
         let place = if self.model["url"].is_string() { word("url") } else { word("provider") };
         let (images, seconds) = (self.score.answers(), self.took.as_secs_f64());
-        println!("{} {} on {place}", word("name"), word("version"));
+        writeln!(out, "{} {} on {place}", word("name"), word("version"))?;
         if self.model["trained"] == false {
-            println!("This model has random weights: its answers mean nothing.");
+            writeln!(out, "This model has random weights: its answers mean nothing.")?;
         }
-        println!("{images} pictures of {} in {seconds:.1} s\n", self.data.display());
+        writeln!(out, "{images} pictures of {} in {seconds:.1} s\n", self.data.display())?;
         for (name, value) in [
             ("top-1", self.score.top1()),
             ("top-5", self.score.top5()),
             ("calibration error", self.score.calibration_error()),
         ] {
-            println!("{name:<18} {:6.2} %", value * 100.0);
+            writeln!(out, "{name:<18} {:6.2} %", value * 100.0)?;
         }
-        print_without("could not be read", &self.unreadable);
-        print_without("were not answered", &self.unanswered);
-        print_worst(&self.score.classes(), classes);
+        write_without(out, "could not be read", &self.unreadable)?;
+        write_without(out, "were not answered", &self.unanswered)?;
+        write_worst(out, &self.score.classes(), classes)
     }
 }
 
@@ -111,9 +118,9 @@ pub(super) fn line(sample: &Sample, verdict: &Verdict, classes: &Classes) -> Val
     let mut line = named(classes, sample.class, json!({"file": sample.file}));
     match verdict {
         Verdict::Ranked(ranked) => {
-            let predictions = ranked
-                .iter()
-                .map(|one| named(classes, one.class, json!({"probability": one.probability})));
+            let predictions = ranked.iter().map(|one| {
+                named(classes, one.class, json!({"probability": shortest(one.probability)}))
+            });
             line["right"] = ranked.first().is_some_and(|first| first.class == sample.class).into();
             line["predictions"] = predictions.collect();
         }
@@ -121,6 +128,11 @@ pub(super) fn line(sample: &Sample, verdict: &Verdict, classes: &Classes) -> Val
         Verdict::Unanswered(reason) => line["unanswered"] = reason.as_str().into(),
     }
     line
+}
+
+/// A number with no more digits than tell it from its neighbours, as the service writes it.
+fn shortest(value: f32) -> f64 {
+    value.to_string().parse().unwrap_or_else(|_| value.into())
 }
 
 /// A class's number, id and label beside what is said of it.
@@ -132,21 +144,26 @@ fn named(classes: &Classes, class: usize, mut value: Value) -> Value {
     value
 }
 
-fn print_without(what: &str, files: &[Unanswered]) {
+fn write_without(out: &mut fmt::Formatter<'_>, what: &str, files: &[Unanswered]) -> fmt::Result {
     if files.is_empty() {
-        return;
+        return Ok(());
     }
-    println!("\n{} files {what} and do not count:", files.len());
+    writeln!(out, "\n{} files {what} and do not count:", files.len())?;
     for one in files.iter().take(SHOWN) {
-        println!("  {}: {}", one.file.display(), one.reason);
+        writeln!(out, "  {}: {}", one.file.display(), one.reason)?;
     }
     if files.len() > SHOWN {
-        println!("  and {} more", files.len() - SHOWN);
+        writeln!(out, "  and {} more", files.len() - SHOWN)?;
     }
+    Ok(())
 }
 
-fn print_worst(scores: &[ClassScore], classes: &Classes) {
-    println!("\n{:<24} {:>8} {:>8}  TAKEN FOR", "WORST CLASSES", "TOP-1", "PICTURES");
+fn write_worst(
+    out: &mut fmt::Formatter<'_>,
+    scores: &[ClassScore],
+    classes: &Classes,
+) -> fmt::Result {
+    writeln!(out, "\n{:<24} {:>8} {:>8}  TAKEN FOR", "WORST CLASSES", "TOP-1", "PICTURES")?;
     for one in scores.iter().take(WORST) {
         let label: String = classes.label(one.class).text.chars().take(24).collect();
         let confusions = one.confusions.iter().take(CONFUSIONS);
@@ -154,6 +171,19 @@ fn print_worst(scores: &[ClassScore], classes: &Classes) {
             format!("{} {}", classes.label(confusion.class).text, confusion.answers)
         });
         let confusions = confusions.collect::<Vec<_>>().join("; ");
-        println!("{label:<24} {:>6.2} % {:>8}  {confusions}", one.top1 * 100.0, one.answers);
+        writeln!(out, "{label:<24} {:>6.2} % {:>8}  {confusions}", one.top1 * 100.0, one.answers)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_probability_is_written_with_no_digits_that_say_nothing() {
+        for (value, text) in [(0.3, "0.3"), (1.0, "1.0"), (0.735_058, "0.735058")] {
+            assert_eq!(json!(shortest(value)).to_string(), text);
+        }
     }
 }

@@ -1,5 +1,4 @@
 //! `model build`: a network of the paper as a model folder.
-#![expect(clippy::print_stdout, reason = "printing is what the command is for")]
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,6 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 
 use crate::cli::Failure;
+use crate::cli::output::say;
 use crate::model::digest;
 use crate::model::template::{self, Template};
 use crate::networks::{
@@ -121,13 +121,13 @@ pub(in crate::cli) fn run(arguments: &Arguments) -> Result<(), Failure> {
         return Err(Failure::Config(format!("`{there}` is there already; --force replaces it")));
     }
     let request = arguments.request();
-    println!("Building {}", request.network);
+    say!("Building {}", request.network)?;
     let built = networks::build(&request).map_err(Failure::config)?;
     write(folder, &graph, &built)?;
     let trained = arguments.weights.is_some();
     let template = Template::new(request.network, request.options, trained);
     write_text(arguments, &template, &digest::sha256_of(built.bytes()))?;
-    println!("\n{}", built.inspection());
+    say!("\n{}", built.inspection())?;
     Ok(())
 }
 
@@ -177,7 +177,7 @@ fn write(folder: &Path, graph: &Path, built: &BuiltNetwork) -> Result<(), Failur
         |path: &Path, cause| Failure::Config(format!("cannot write `{}`: {cause}", path.display()));
     fs::create_dir_all(folder).map_err(|cause| failed(folder, cause))?;
     built.write(graph).map_err(|cause| failed(graph, cause))?;
-    println!("Wrote {}", graph.display());
+    say!("Wrote {}", graph.display())?;
     Ok(())
 }
 
@@ -186,12 +186,12 @@ fn write_text(arguments: &Arguments, template: &Template, sha256: &str) -> Resul
     for (name, text) in [("model.toml", template.manifest(sha256)), (LABELS, template.labels())] {
         let path = arguments.output.join(name);
         if path.exists() && !arguments.force {
-            println!("Kept {}{}", path.display(), remark(&path, sha256));
+            say!("Kept {}{}", path.display(), remark(&path, sha256))?;
         } else {
             fs::write(&path, text).map_err(Failure::config)?;
-            println!("Wrote {}", path.display());
+            say!("Wrote {}", path.display())?;
             if name == LABELS && template.has_numbered_labels() {
-                println!("Its classes have numbers for names: put yours in their place.");
+                say!("Its classes have numbers for names: put yours in their place.")?;
             }
         }
     }

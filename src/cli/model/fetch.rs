@@ -1,5 +1,4 @@
 //! `model fetch`: pretrained weights as a model folder.
-#![expect(clippy::print_stdout, reason = "printing is what the command is for")]
 
 use std::cell::OnceCell;
 use std::fs;
@@ -10,6 +9,7 @@ use bytesize::ByteSize;
 use clap::Args;
 use indicatif::ProgressBar;
 
+use crate::cli::output::say;
 use crate::cli::{Failure, progress};
 use crate::model::catalogue::{Catalogue, Entry};
 use crate::model::fetch::{self, FetchError, Patience, Wanted, Watcher};
@@ -63,11 +63,11 @@ pub(in crate::cli) fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
     write_texts(&plan, arguments.force)?;
     let model = Model::load(&plan.folder).map_err(Failure::config)?;
-    println!(
+    say!(
         "`{}` is complete; `resnet-serve serve --model {}` serves it",
         model.manifest.name.as_str(),
         plan.folder.display()
-    );
+    )?;
     Ok(())
 }
 
@@ -152,22 +152,22 @@ fn is_there(plan: &Plan, graph: &Path) -> Result<bool, Failure> {
             "`{there}` is there already and is another file (SHA-256 `{found}`); --force replaces it"
         ))),
         _ => {
-            println!("`{there}` is there already");
+            say!("`{there}` is there already")?;
             Ok(true)
         }
     }
 }
 
 fn download(wanted: &Wanted, graph: &Path) -> Result<(), Failure> {
-    println!("Fetching {}", wanted.url);
+    say!("Fetching {}", wanted.url)?;
     let (started, bar) = (Instant::now(), Bar(OnceCell::new()));
     let fetched = fetch::fetch(wanted, graph, (Patience::default(), &bar));
     bar.clear();
     let fetched = fetched.map_err(|cause| Failure::Incomplete(cause.to_string()))?;
     let (size, took) = (ByteSize(fetched.bytes), started.elapsed().as_secs_f64());
-    println!("Wrote {}: {size} in {took:.1} s", graph.display());
+    say!("Wrote {}: {size} in {took:.1} s", graph.display())?;
     if wanted.sha256.is_none() {
-        println!("model.toml has no `sha256` to check it against; it is {}", fetched.sha256);
+        say!("model.toml has no `sha256` to check it against; it is {}", fetched.sha256)?;
     }
     Ok(())
 }
@@ -182,7 +182,7 @@ fn write_texts(plan: &Plan, force: bool) -> Result<(), Failure> {
         let failed =
             |cause| Failure::Incomplete(format!("cannot write `{}`: {cause}", path.display()));
         crate::model::write_atomically(&path, text.as_bytes()).map_err(failed)?;
-        println!("Wrote {}", path.display());
+        say!("Wrote {}", path.display())?;
     }
     Ok(())
 }
@@ -204,7 +204,10 @@ impl Watcher for Bar {
         let line = format!("{cause}; trying again");
         match self.0.get() {
             Some(bar) if !bar.is_hidden() => bar.println(line),
-            _ => println!("{line}"),
+            _ => {
+                // A remark that cannot be printed ends no download.
+                let _ = say!("{line}");
+            }
         }
     }
 }

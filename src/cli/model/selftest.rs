@@ -1,11 +1,11 @@
 //! `model selftest`: writes down what a model answers, so that a start notices when it changes.
-#![expect(clippy::print_stdout, reason = "printing is what the command is for")]
 
 use std::path::PathBuf;
 
 use clap::Args;
 
 use crate::cli::Failure;
+use crate::cli::output::say;
 use crate::config::InferenceFlags;
 use crate::inference::onnx::OnnxRuntime;
 use crate::{loading, model};
@@ -29,6 +29,6 @@ pub(in crate::cli) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let test = loading::measure(&runtime, &folder, &config).map_err(Failure::config)?;
     let failed = |cause| Failure::Incomplete(format!("`{}`: {cause}", folder.display()));
     let path = test.write(&folder).map_err(failed)?;
-    println!("Wrote {}; `serve` checks it at every start", path.display());
+    say!("Wrote {}; `serve` checks it at every start", path.display())?;
     Ok(())
 }
