@@ -163,6 +163,15 @@ pub fn name(path: &Path) -> Result<String, ModelError> {
     }
 }
 
+/// What the `model.toml` of a folder says of its graph.
+///
+/// # Errors
+///
+/// All mistakes in it at once.
+pub fn weights(folder: &Path) -> Result<manifest::Weights, ModelError> {
+    Ok(manifest(folder)?.weights)
+}
+
 /// Builds the graphs that are missing and have a recipe, of the model in a folder and of its members.
 /// What goes wrong is said when the model is loaded.
 pub fn build_missing(path: &Path) {

@@ -1,10 +1,12 @@
 //! The commands other than `serve`.
 
+use std::fs::OpenOptions;
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::Stdio;
 
 use serde_json::Value;
 
-use crate::support::{SmallModel, command, run, stderr, stdout};
+use crate::support::{SmallModel, command, png, run, stderr, stdout};
 
 #[test]
 fn pictures_are_answered_in_a_table_that_says_that_the_model_is_untrained() {
@@ -93,6 +95,87 @@ fn a_reader_that_has_enough_ends_a_command_quietly() {
     drop(child.stdout.take());
     let output = child.wait_with_output().unwrap();
     assert!(output.stderr.is_empty(), "{}", stderr(&output));
+}
+
+#[test]
+fn a_full_disk_is_a_line_and_exit_code_1_and_takes_no_key_with_it() {
+    let model = SmallModel::build();
+    let (folder, picture) = (model.argument(), model.picture("a.png"));
+    for arguments in [
+        ["openapi"].as_slice(),
+        &["key", "new", "alice"],
+        &["model", "list", "tests"],
+        &["model", "inspect", &folder],
+        &["classify", "--model", &folder, &picture],
+        &["classify", "--json", "--model", &folder, &picture],
+    ] {
+        let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let output = command().args(arguments).stdout(full).output().unwrap();
+        let said = stderr(&output);
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {said}");
+        assert!(said.contains("error: cannot print: No space left"), "{arguments:?}: {said}");
+        assert!(!said.contains("rsk_"), "a key without its line: {said}");
+    }
+}
+
+#[test]
+fn a_picture_on_standard_input_is_classified_and_holds_up_no_other() {
+    let model = SmallModel::build();
+    let first = model.picture("first.png");
+    let mut child = command()
+        .args(["classify", "--top-k=1", "--model", &model.argument(), &first, "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    assert!(lines.any(|line| line == first), "its answer comes before the second picture");
+    child.stdin.take().unwrap().write_all(&png()).unwrap();
+    assert!(lines.any(|line| line == "-"));
+    assert!(lines.any(|line| line.contains(" % ")));
+    assert!(child.wait().unwrap().success());
+    let twice = run(&["classify", "--model", &model.argument(), "-", "-"]);
+    assert!(stderr(&twice).contains("only once"), "{}", stderr(&twice));
+}
+
+#[test]
+fn where_there_is_no_models_folder_the_catalogue_is_listed() {
+    let elsewhere = tempfile::tempdir().unwrap();
+    let output = command().current_dir(&elsewhere).args(["model", "list"]).output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(stdout(&output).contains("resnet50-v1-12"), "{}", stdout(&output));
+    let named = run(&["model", "list", "/nowhere"]);
+    assert_eq!(named.status.code(), Some(78));
+    assert!(stderr(&named).contains("`/nowhere`"), "{}", stderr(&named));
+}
+
+#[test]
+fn a_variable_that_names_several_models_is_for_serve_alone() {
+    let model = SmallModel::build();
+    let picture = model.picture("a.png");
+    for arguments in [["classify", &picture].as_slice(), &["evaluate", "--data=."], &["bench"]] {
+        let output =
+            command().args(arguments).env("RESNET_SERVE_MODEL", "one,two").output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+        let said = stderr(&output);
+        assert!(said.contains("RESNET_SERVE_MODEL") && said.contains("takes one"), "{said}");
+    }
+}
+
+#[test]
+fn numbers_that_no_command_could_work_with_are_refused_with_those_that_are_taken() {
+    for (arguments, due) in [
+        (["classify", "--top-k=0", "a.png"], "a whole number from 1 on is expected"),
+        (["classify", "--max-pixels=many", "a.png"], "a whole number from 1 on is expected"),
+        (["classify", "--intra-threads=9999", "a.png"], "a whole number from 1 to 1024"),
+        (["serve", "--check", "--sessions=1025"], "a whole number from 1 to 1024"),
+        (["bench", "--intra-threads=1,1025", "--json"], "a whole number from 1 to 1024"),
+        (["serve", "--check", "--queue-capacity=-1"], "a whole number from 1 on is expected"),
+    ] {
+        let output = run(&arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(stderr(&output).contains(due), "{}", stderr(&output));
+    }
 }
 
 #[test]

@@ -127,3 +127,25 @@ fn what_is_no_graph_cannot_be_inspected() {
     assert_refused(&run(&["model", "inspect", &text]), 78, "is no ONNX file");
     assert_refused(&run(&["model", "inspect", "/nowhere.onnx"]), 78, "cannot read `/nowhere.onnx`");
 }
+
+#[test]
+fn a_folder_is_inspected_by_what_its_manifest_says() {
+    let model = SmallModel::build();
+    let (folder, manifest) = (model.path(), model.path().join("model.toml"));
+    fs::rename(folder.join("model.onnx"), folder.join("weights.onnx")).unwrap();
+    let text = fs::read_to_string(&manifest).unwrap().replace("model.onnx", "weights.onnx");
+    fs::write(&manifest, &text).unwrap();
+    let inspect = || run(&["model", "inspect", &model.argument()]);
+    assert!(stdout(&inspect()).contains("20 layers"), "{}", stderr(&inspect()));
+    let recipe = "[weights.build]\nnetwork = \"resnet18\"\n[input]";
+    let unbuilt = text.replace("weights.onnx", "later.onnx").replace("[input]", recipe);
+    fs::write(&manifest, unbuilt).unwrap();
+    assert_refused(&inspect(), 78, "later.onnx` is not built yet");
+    let ensemble = "name = \"both\"\nversion = \"1\"\ntrained = false\n\
+        [ensemble]\nmembers = [\"one\", \"other\"]\n";
+    fs::write(&manifest, ensemble).unwrap();
+    assert_refused(&inspect(), 78, "inspect its members: ");
+    fs::remove_file(&manifest).unwrap();
+    fs::rename(folder.join("weights.onnx"), folder.join("model.onnx")).unwrap();
+    assert!(inspect().status.success(), "without a manifest it is `model.onnx`");
+}

@@ -1,7 +1,7 @@
 //! `model list`: the model folders in a folder, and what could be fetched into it.
-#![expect(clippy::print_stdout, reason = "printing is what the command is for")]
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use bytesize::ByteSize;
@@ -9,15 +9,18 @@ use clap::Args;
 
 use super::fetch;
 use crate::cli::Failure;
+use crate::cli::output::say;
 use crate::model::catalogue::Entry;
 use crate::model::{self, Model};
+
+/// Where models are unless it is said otherwise.
+const MODELS: &str = "models";
 
 /// What `model list` takes.
 #[derive(Args)]
 pub(in crate::cli) struct Arguments {
-    /// The folder that holds the model folders
-    #[arg(default_value = "models")]
-    folder: PathBuf,
+    /// The folder that holds the model folders [default: models]
+    folder: Option<PathBuf>,
 
     /// Another catalogue [default: models/catalogue.toml, or the one built in]
     #[arg(long, value_name = "FILE")]
@@ -25,34 +28,39 @@ pub(in crate::cli) struct Arguments {
 }
 
 pub(in crate::cli) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let folders = model_folders(&arguments.folder).map_err(|cause| {
-        Failure::Config(format!("cannot read `{}`: {cause}", arguments.folder.display()))
-    })?;
-    let default = model::resolve(&arguments.folder.join("default")).ok();
-    println!("{:<22} {:<8} {:>7} {:>9}  STATE", "NAME", "VERSION", "CLASSES", "INPUT");
+    let parent = arguments.folder.as_deref().unwrap_or(Path::new(MODELS));
+    let folders = match model_folders(parent) {
+        // Where nobody has built or fetched any.
+        Err(cause) if cause.kind() == ErrorKind::NotFound && arguments.folder.is_none() => vec![],
+        found => found.map_err(|cause| {
+            Failure::Config(format!("cannot read `{}`: {cause}", parent.display()))
+        })?,
+    };
+    let default = model::resolve(&parent.join("default")).ok();
+    say!("{:<22} {:<8} {:>7} {:>9}  STATE", "NAME", "VERSION", "CLASSES", "INPUT")?;
     for folder in &folders {
-        println!("{}", line(folder, default.as_deref() == Some(folder.as_path())));
+        say!("{}", line(folder, default.as_deref() == Some(folder.as_path())))?;
     }
     let catalogue = fetch::catalogue(arguments.catalogue.as_deref())?;
     let is_there =
         |entry: &Entry| folders.iter().any(|folder| folder.ends_with(entry.name.as_str()));
     let others: Vec<&Entry> = catalogue.entries.iter().filter(|entry| !is_there(entry)).collect();
-    print_fetchable(&others);
-    Ok(())
+    print_fetchable(&others)
 }
 
-fn print_fetchable(entries: &[&Entry]) {
+fn print_fetchable(entries: &[&Entry]) -> Result<(), Failure> {
     if entries.is_empty() {
-        return;
+        return Ok(());
     }
-    println!("\nCould be fetched, with `model fetch NAME`; accuracies as published:");
-    println!("{:<22} {:>10} {:>8} {:>8}", "NAME", "SIZE", "TOP-1", "TOP-5");
+    say!("\nCould be fetched, with `model fetch NAME`; accuracies as published:")?;
+    say!("{:<22} {:>10} {:>8} {:>8}", "NAME", "SIZE", "TOP-1", "TOP-5")?;
     for entry in entries {
         let percent =
             |value: Option<f32>| value.map_or("-".to_owned(), |value| format!("{value:.2} %"));
         let (name, size) = (entry.name.as_str(), ByteSize(entry.bytes).to_string());
-        println!("{name:<22} {size:>10} {:>8} {:>8}", percent(entry.top1), percent(entry.top5));
+        say!("{name:<22} {size:>10} {:>8} {:>8}", percent(entry.top1), percent(entry.top5))?;
     }
+    Ok(())
 }
 
 /// The folders with a `model.toml`, by name.
