@@ -1,5 +1,6 @@
 //! The handle: places are taken before work begins, and each holds one image.
 
+use std::fmt;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,12 +32,25 @@ pub struct Slot {
 
 /// A request that was refused at the door.
 #[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
-#[error("{}", words(*reason))]
+#[error("{}{}", words(*reason), late.map(|late| late.to_string()).unwrap_or_default())]
 pub struct Rejection {
     /// Why.
     pub reason: Reason,
     /// When the backlog will have drained.
     pub retry_after: Duration,
+    /// Of a deadline that is out of reach, by how much.
+    pub late: Option<Late>,
+}
+
+/// An answer that would come after its deadline.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Late {
+    /// When the answer would come.
+    pub predicted: Duration,
+    /// When it is due.
+    pub due: Duration,
+    /// Whether nothing that was admitted is in its way.
+    pub is_alone: bool,
 }
 
 /// A refusal for the person who meets it.
@@ -49,6 +63,18 @@ fn words(reason: Reason) -> &'static str {
         Reason::NoWorker => "the network does not run at present; try again later",
         Reason::Memory => "pictures take all the memory that they may; try again later",
         Reason::Draining => "the service is shutting down; try another instance",
+    }
+}
+
+impl fmt::Display for Late {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [predicted, due] = [self.predicted, self.due].map(|time| time.as_secs_f64() * 1e3);
+        write!(formatter, ": it is predicted in {predicted:.1} ms, and due in {due:.1} ms")?;
+        if self.is_alone {
+            formatter
+                .write_str("; nothing else is waiting, so only a later deadline would help")?;
+        }
+        Ok(())
     }
 }
 

@@ -55,7 +55,7 @@ fn classify(error: ClassifyError) -> ApiError {
 }
 
 fn rejected(reason: Reason) -> ApiError {
-    Rejection { reason, retry_after: Duration::from_secs(3) }.into()
+    Rejection { reason, retry_after: Duration::from_secs(3), late: None }.into()
 }
 
 /// A response for each status, with an example for each error.

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use super::{Backlog, Promise};
 use crate::batching::forecast::Outlook;
 use crate::batching::line::Line;
-use crate::batching::queue::Rejection;
+use crate::batching::queue::{Late, Rejection};
 use crate::telemetry::metrics::Reason;
 
 /// This share of the places is kept for requests that need fewer of them.
@@ -65,7 +65,7 @@ impl Backlog {
     #[must_use]
     pub fn rejection(&self, reason: Reason, now: Instant) -> Rejection {
         let images = self.line.len();
-        Rejection { reason, retry_after: self.outlook(images, now).drain() }
+        Rejection { reason, retry_after: self.outlook(images, now).drain(), late: None }
     }
 
     /// The rank of a request's first image: between the others, or, where that would break what
@@ -86,7 +86,16 @@ impl Backlog {
             Promises { outlook: self.outlook(total, now), factor: self.calibration.factor(), now };
         let ranks = [self.line.fair_rank(), self.line.last_rank()];
         let feasible = |first: &u64| self.is_feasible(*first, (images, deadline), &promises);
-        ranks.into_iter().find(feasible).map_or_else(|| refuse(Reason::Deadline), Ok)
+        ranks.into_iter().find(feasible).ok_or_else(|| {
+            let late = self.late(promises.finish(total), deadline, now);
+            Rejection { late, ..self.rejection(Reason::Deadline, now) }
+        })
+    }
+
+    /// By how much the last in line would be late; not where only others would be.
+    fn late(&self, predicted: Duration, deadline: Instant, now: Instant) -> Option<Late> {
+        let due = deadline.saturating_duration_since(now);
+        (predicted > due).then(|| Late { predicted, due, is_alone: self.admitted() == 0 })
     }
 
     /// Whether there is room, and some to spare for smaller requests: so that a herd of large
@@ -128,7 +137,11 @@ impl Backlog {
 impl Promises {
     /// Whether the image at a position is through by a deadline, by experience.
     fn keeps(&self, position: usize, deadline: Instant) -> bool {
-        let forecast = self.outlook.finish(position);
-        self.now + Duration::from_secs_f64(forecast.as_secs_f64() * self.factor) <= deadline
+        self.now + self.finish(position) <= deadline
+    }
+
+    /// When the image at a position is through, by experience.
+    fn finish(&self, position: usize) -> Duration {
+        Duration::from_secs_f64(self.outlook.finish(position).as_secs_f64() * self.factor)
     }
 }

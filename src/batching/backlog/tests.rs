@@ -111,11 +111,15 @@ async fn the_largest_request_is_admitted_to_an_empty_queue() {
 async fn a_deadline_out_of_reach_is_refused_with_the_time_to_drain() {
     let (queue, collector) = queue(64);
     teach(&collector, (0, 100));
+    let alone = reserve(&queue, 1, 20 * MILLISECOND).err().unwrap().to_string();
+    assert!(alone.contains(" ms, and due in 20.0 ms; nothing else is waiting"), "{alone}");
     let _backlog: Vec<_> = (0..8).map(|_| reserve(&queue, 1, LONG).unwrap()).collect();
     let refused = reserve(&queue, 1, 850 * MILLISECOND).err().unwrap();
     assert_eq!(refused.reason, Reason::Deadline);
     let off = refused.retry_after.as_secs_f64() - 0.8;
     assert!(off.abs() < 0.01, "{:?}", refused.retry_after);
+    assert!(refused.late.is_some_and(|late| late.predicted > late.due), "{:?}", refused.late);
+    assert!(refused.to_string().ends_with(" ms, and due in 850.0 ms"), "{refused}");
     assert!(reserve(&queue, 1, 1250 * MILLISECOND).is_ok());
 }
 
