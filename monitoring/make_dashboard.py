@@ -136,7 +136,8 @@ ROWS: list[tuple[str, list[Panel]]] = [
         Panel("Trained", [("{{model}}", f'min by (model) ({gauge("resnet_serve_model_trained")})')], kind="stat", width=6, height=4, about="0: random weights, whose answers mean nothing.", steps=DOWN),
         Panel("Reloads", [("{{result}} {{instance}}", f'sum by (instance, result) (increase(resnet_serve_model_reloads_total{{{ONE}}}[$__rate_interval]))')], width=6,
               about="Models loaded anew. failed: the old one serves on."),
-        Panel("Ensembles", [("", f'count by (instance, model, member, version, sha256) ({gauge("resnet_serve_ensemble_info")})')], kind="table", width=12,
+        Panel("Stale files", [("{{file}} {{instance}}", gauge("resnet_serve_file_stale"))], width=12, about="1: the file of keys or certificates cannot be read, and what it said before holds."),
+        Panel("Ensembles", [("", f'count by (instance, model, member, version, sha256) ({gauge("resnet_serve_ensemble_info")})')], kind="table", width=24,
               about="Of which models the probabilities are averaged.", options=TABLE),
     ]),
 ]

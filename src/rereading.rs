@@ -9,7 +9,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use crate::keys::Keys;
 use crate::shutdown::Hangups;
-use crate::telemetry::metrics::Metrics;
+use crate::telemetry::metrics::{File, Metrics};
 use crate::tls::Tls;
 
 /// How often it is looked whether files have changed: whoever renews them, such as the kubelet for
@@ -43,16 +43,20 @@ pub fn start(mut hangups: Hangups, files: Files) {
 }
 
 impl Files {
-    /// Tells until when the certificates hold.
+    /// Tells what is in use, as it has just been read, and until when the certificates hold.
     pub fn publish(&self) {
+        if self.keys.is_some() {
+            self.metrics.set_stale(File::ApiKeys, false);
+        }
         if let Some(tls) = &self.tls {
+            self.metrics.set_stale(File::Certificates, false);
             self.metrics.set_certificate_expiry(tls.expiry());
         }
     }
 
     fn read(&self) {
         if let Some(keys) = &self.keys {
-            told("API keys", keys.reload());
+            self.note(File::ApiKeys, keys.reload());
         }
         if let Some(tls) = &self.tls {
             self.read_certificates(tls);
@@ -65,7 +69,7 @@ impl Files {
 
     fn look(&self) {
         if let Some(keys) = self.keys.as_ref().filter(|keys| keys.has_changed()) {
-            told("API keys", keys.reload());
+            self.note(File::ApiKeys, keys.reload());
         }
         if let Some(tls) = self.tls.as_ref().filter(|tls| tls.has_changed()) {
             self.read_certificates(tls);
@@ -74,15 +78,20 @@ impl Files {
 
     fn read_certificates(&self, tls: &Tls) {
         let read = tls.reload();
-        self.publish();
-        told("TLS certificates", read);
+        self.metrics.set_certificate_expiry(tls.expiry());
+        self.note(File::Certificates, read);
     }
-}
 
-fn told<E: Display>(what: &str, read: Result<(), E>) {
-    match read {
-        Ok(()) => tracing::info!(what, "read anew"),
-        Err(cause) => tracing::error!(what, %cause, "not read anew; what was there holds"),
+    fn note<E: Display>(&self, file: File, read: Result<(), E>) {
+        self.metrics.set_stale(file, read.is_err());
+        let what = match file {
+            File::ApiKeys => "API keys",
+            File::Certificates => "TLS certificates",
+        };
+        match read {
+            Ok(()) => tracing::info!(what, "read anew"),
+            Err(cause) => tracing::error!(what, %cause, "not read anew; what was there holds"),
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use super::metrics_macro::metrics;
 mod labels;
 
 pub use labels::{
-    Abandonment, HandshakeFailure, Listener, Outcome, Reason, Reload, SpanOutcome, Stage,
+    Abandonment, File, HandshakeFailure, Listener, Outcome, Reason, Reload, SpanOutcome, Stage,
 };
 
 /// From a GPU's fraction of a millisecond to a client's patience; a factor of about 1.6 between
@@ -66,6 +66,8 @@ metrics! {
         engine_rebuilds: IntCounter = "resnet_serve_engine_rebuilds_total",
         /// Models loaded anew while they serve, by whether the new one took its place.
         reloads: IntCounterVec = "resnet_serve_model_reloads_total" ["result"],
+        /// 1 while the last attempt to read a file anew has failed, so that what was read before holds.
+        file_stale: GaugeVec = "resnet_serve_file_stale" ["file"],
         /// Times that the batch limit was lowered because the device ran out of memory.
         batch_limit_lowered: IntCounter = "resnet_serve_batch_limit_lowered_total",
         /// Images that may be admitted and not yet answered, of all models together.
@@ -190,6 +192,11 @@ impl Metrics {
     pub fn count_reload(&self, succeeded: bool) {
         let result = if succeeded { Reload::Succeeded } else { Reload::Failed };
         self.reloads.with_label_values(&[result.as_str()]).inc();
+    }
+
+    /// Says whether a file's content in use is older than the file, which cannot be read.
+    pub fn set_stale(&self, file: File, stale: bool) {
+        self.file_stale.with_label_values(&[file.as_str()]).set(f64::from(u8::from(stale)));
     }
 
     /// Counts a refused request.

@@ -16,6 +16,12 @@ fn new_key(name: &str) -> (String, String) {
     (key, stdout(&output))
 }
 
+/// Whether the keys in use are older than their file.
+async fn stale(service: &Service) -> bool {
+    let answer = Client::new().get(service.admin_url("/metrics")).send().await.unwrap();
+    answer.text().await.unwrap().contains(r#"resnet_serve_file_stale{file="api_keys"} 1"#)
+}
+
 async fn classify(service: &Service, key: &str) -> StatusCode {
     let request = Client::new().post(service.url("/classify")).bearer_auth(key).body(png());
     request.send().await.unwrap().status()
@@ -47,12 +53,14 @@ async fn a_file_that_is_no_file_of_keys_changes_nothing_and_is_told_once() {
     let line = service.wait_for(NOT_READ);
     assert!(line["cause"].as_str().unwrap().contains("line 1"), "{line}");
     assert_eq!(classify(&service, &alice).await, StatusCode::OK);
+    assert!(stale(&service).await);
 
     fs::write(&file, alices.repeat(2)).unwrap();
     let line = service.wait_for(NOT_READ);
     assert!(line["cause"].as_str().unwrap().contains("an earlier line"), "{line}");
     fs::write(&file, &alices).unwrap();
     service.wait_for("read anew");
+    assert!(!stale(&service).await);
     service.signal("-TERM");
     assert!(!service.wait().1.contains(NOT_READ));
 }

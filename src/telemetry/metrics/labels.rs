@@ -127,6 +127,16 @@ label! {
 }
 
 label! {
+    /// What is read anew while the service runs, models aside.
+    File {
+        /// Of `--api-keys-file`.
+        ApiKeys = "api_keys",
+        /// Of `--tls-cert`, `--tls-key` and `--tls-client-ca`.
+        Certificates = "certificates",
+    }
+}
+
+label! {
     /// What became of a model that was to be loaded anew.
     Reload {
         /// It took the old one's place.
