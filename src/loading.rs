@@ -246,9 +246,12 @@ fn start_workers(
     let (report, reports) = mpsc::channel();
     let (engine_count, mut workers) = (engines.len(), Vec::new());
     for (index, engine) in engines.into_iter().enumerate() {
+        let executor = executor(engine, &model.manifest, collector.sizes().limit().get());
+        // The first has been tried.
+        let executor = if index == 0 { executor.that_has_run() } else { executor };
         let mut worker = Worker::new(
             collector.for_worker(index),
-            executor(engine, &model.manifest, collector.sizes().limit().get()),
+            executor,
             Arc::clone(&factory),
             Arc::clone(metrics),
         );

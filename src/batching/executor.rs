@@ -19,6 +19,8 @@ pub struct Executor {
     input: Input,
     /// In a batch, at most.
     images: usize,
+    /// Whether the engine has run before; its first run takes longer than others.
+    ran: bool,
 }
 
 /// So many sizes say what any other takes, though one of them be disturbed.
@@ -32,7 +34,13 @@ impl Executor {
     #[must_use]
     pub fn new(engine: Box<dyn Engine>, packing: Packing, input: &Input, images: usize) -> Self {
         let buffer = engine.batch(input, images);
-        Self { buffer, engine, packing, input: input.clone(), images }
+        Self { buffer, engine, packing, input: input.clone(), images, ran: false }
+    }
+
+    /// The same for an engine that has run the smallest batch before.
+    #[must_use]
+    pub fn that_has_run(self) -> Self {
+        Self { ran: true, ..self }
     }
 
     /// Runs a batch of zeros of each size that will be used, up to what `limit` images need, and
@@ -55,7 +63,7 @@ impl Executor {
         let mut largest = None;
         for size in sizes_to_warm {
             let is_first = largest.is_none();
-            if is_first || sizes.are_prepared() {
+            if (is_first && !self.ran) || sizes.are_prepared() {
                 match self.probe(size) {
                     Err(InferenceError::OutOfMemory(_)) if !is_first => return Ok(largest),
                     probed => probed?,
@@ -129,6 +137,7 @@ impl Executor {
     pub(super) fn set_engine(&mut self, engine: Box<dyn Engine>) {
         self.buffer = engine.batch(&self.input, self.images);
         self.engine = engine;
+        self.ran = false;
     }
 }
 
@@ -167,11 +176,18 @@ mod tests {
 
     /// The batches that are run before the first request, and those of which the time is noted.
     fn warmed(sizes: &BatchSizes) -> (Vec<usize>, Vec<usize>) {
+        warmed_as(sizes, |executor| executor)
+    }
+
+    fn warmed_as(
+        sizes: &BatchSizes,
+        is: impl FnOnce(Executor) -> Executor,
+    ) -> (Vec<usize>, Vec<usize>) {
         let control = FakeControl::default();
         let engine = Box::new(FakeEngine::new(3, control.clone()));
         let packing = Packing::new(Layout::Nhwc, ColorOrder::Rgb, [0.0; 3], [1.0; 3]);
         let observed = RefCell::new(Vec::new());
-        let largest = Executor::new(engine, packing, &input(), 8)
+        let largest = is(Executor::new(engine, packing, &input(), 8))
             .warm_up(sizes, 8, |size, _| observed.borrow_mut().push(size))
             .unwrap();
         assert_eq!(largest, None);
@@ -188,6 +204,17 @@ mod tests {
         let three = NonZeroUsize::new(3).unwrap();
         let padded = warmed(&BatchSizes::padded(three));
         assert_eq!(padded, (vec![1, 1, 2, 2, 3, 3], vec![1, 2, 3]), "each shape is prepared");
+    }
+
+    #[test]
+    fn an_engine_that_has_run_needs_no_first_run() {
+        let most = |number| NonZeroUsize::new(number).unwrap();
+        let any = warmed_as(&BatchSizes::Any { limit: most(5) }, Executor::that_has_run);
+        assert_eq!(any, (vec![2, 4, 5], vec![2, 4, 5]));
+        let four = warmed_as(&BatchSizes::Any { limit: most(4) }, Executor::that_has_run);
+        assert_eq!(four, (vec![1, 2, 4], vec![1, 2, 4]));
+        let padded = warmed_as(&BatchSizes::padded(most(2)), Executor::that_has_run);
+        assert_eq!(padded, (vec![1, 1, 2, 2], vec![1, 2]), "each shape is prepared");
     }
 
     #[test]
