@@ -25,6 +25,7 @@ OURS = "resnet-serve"
 WARM_UP = 2  # seconds
 SETTLE = 1  # seconds, in which a server is through with what the clients of the warm-up left behind
 TRIES = 3
+TIMES_AS_LONG = 3  # as other measurements
 APART = 0.001  # in the probability of one picture
 
 
@@ -160,6 +161,10 @@ class Bench:
     def load(self, clients: int = 0) -> Load:
         """As the options say, or with so many clients."""
         return Load(clients or self.options.clients, self.options.seconds)
+
+    def longer_load(self) -> Load:
+        """Where five seconds would not tell enough."""
+        return replace(self.load(), seconds=TIMES_AS_LONG * self.options.seconds)
 
     def reference(self, what: str, model: Path, *flags: object) -> dict:
         """One trial of a loop without a server."""

@@ -4,7 +4,6 @@ import threading
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -16,7 +15,6 @@ from compare.trials import Rows, by_turns
 
 ON, OFF = "all on", "all off"
 WITHOUT_TRACES = "without traces"
-TIMES_AS_LONG = 3  # as other cases: what is looked for is less than their noise
 SCRAPES = 1  # seconds from one to the next, fifteen times as often as usual
 
 
@@ -62,8 +60,8 @@ def watched(bench: Bench, traced: bool) -> dict:
 
 def loaded(bench: Bench, server: Server) -> dict:
     bodies = bench.bodies([raw(picture.read_bytes()) for picture in bench.photos])
-    usual = bench.load()
-    return bench.loaded(server, server.url, bodies, replace(usual, seconds=TIMES_AS_LONG * usual.seconds))
+    # What is looked for is less than the noise of shorter ones.
+    return bench.loaded(server, server.url, bodies, bench.longer_load())
 
 
 class Receiver(ThreadingHTTPServer):
