@@ -27,7 +27,7 @@ pub use answer::Answer;
 use backlog::Backlog;
 pub use backlog::Load;
 pub use collector::Collector;
-pub use executor::Executor;
+pub use executor::{Executor, place};
 use job::Job;
 pub use job::{Content, JobError, Prepared, Row};
 pub use progress::{Progress, Spent};

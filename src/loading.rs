@@ -228,10 +228,12 @@ fn all_sessions(
 
 /// An engine with what its batches of at most so many images are packed by and into.
 fn executor(engine: OnnxEngine, manifest: &Manifest, images: usize) -> Executor {
+    Executor::new(Box::new(engine), packing(manifest), &manifest.input, images)
+}
+
+fn packing(manifest: &Manifest) -> Packing {
     let preprocess = &manifest.preprocess;
-    let packing =
-        Packing::new(manifest.input.layout, preprocess.color, preprocess.mean, preprocess.std);
-    Executor::new(Box::new(engine), packing, &manifest.input, images)
+    Packing::new(manifest.input.layout, preprocess.color, preprocess.mean, preprocess.std)
 }
 
 /// Starts a thread for each engine and waits until all are warm, or one says that it will not be.

@@ -148,7 +148,7 @@ impl Engine for NoEngine {
 }
 
 /// The room of one image in a batch.
-fn place(batch: &mut BatchTensor, index: usize) -> preprocess::Slot<'_> {
+pub fn place(batch: &mut BatchTensor, index: usize) -> preprocess::Slot<'_> {
     let length = batch.image_length();
     let range = index * length..(index + 1) * length;
     match &mut batch.elements {

@@ -1,11 +1,14 @@
 //! Whether a graph's numbers are what `output.activation` says of them, tried before it is served.
 
-use super::{StartError, does_not_run};
+use std::sync::Arc;
+
+use super::{StartError, does_not_run, packing};
+use crate::batching::place;
 use crate::inference::onnx::{LoadError, OnnxEngine};
-use crate::inference::{BatchTensor, Elements, Engine as _, InferenceError};
+use crate::inference::{BatchTensor, Engine as _, InferenceError};
 use crate::model::Model;
 use crate::model::manifest::Activation;
-use crate::preprocess::{Packing, Pixels, Slot};
+use crate::preprocess::Pixels;
 use crate::ranking;
 
 /// A network that `model.toml` is wrong about, and in which way.
@@ -38,9 +41,10 @@ fn mistakes<'a>(
     picture: &Pixels,
 ) -> Result<Vec<Mistake<'a>>, InferenceError> {
     let of_each = engine.scores_of_each(&batch(model, engine, picture))?;
-    let alone = [model];
-    let members: Vec<&Model> = model.members.iter().map(|member| &**member).collect();
-    let networks = if members.is_empty() { alone.to_vec() } else { members };
+    let networks: Vec<&Model> = match model.members.as_slice() {
+        [] => vec![model],
+        members => members.iter().map(Arc::as_ref).collect(),
+    };
     let mistakes =
         networks.into_iter().zip(&of_each).filter_map(|(network, (scores, activation))| {
             let row = scores.rows().next()?;
@@ -66,16 +70,9 @@ fn mistake(scores: &[f32], activation: Activation) -> Option<String> {
 
 /// One picture, and zeros where a graph takes more.
 fn batch(model: &Model, engine: &OnnxEngine, picture: &Pixels) -> BatchTensor {
-    let (input, preprocess) = (&model.manifest.input, &model.manifest.preprocess);
-    let mut batch = BatchTensor::zeros(input, engine.fixed_batch().unwrap_or(1));
-    let length = batch.image_length();
-    let place = match &mut batch.elements {
-        Elements::Float32(values) => Slot::Float32(&mut values[..length]),
-        Elements::Float16(values) => Slot::Float16(&mut values[..length]),
-        Elements::Uint8(values) => Slot::Uint8(&mut values[..length]),
-    };
-    Packing::new(input.layout, preprocess.color, preprocess.mean, preprocess.std)
-        .pack(picture, place);
+    let manifest = &model.manifest;
+    let mut batch = BatchTensor::zeros(&manifest.input, engine.fixed_batch().unwrap_or(1));
+    packing(manifest).pack(picture, place(&mut batch, 0));
     batch
 }
 
