@@ -1,5 +1,6 @@
 //! `POST /classify`
 
+use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -105,7 +106,7 @@ pub(super) async fn classify(
     let Asked { model, deadline, top_k: of_query, crops, wanted } = asked;
     let purpose = Purpose { app: &app, pipeline: &model.pipeline, deadline, times: &times };
     let upload = upload::read(purpose, &headers, body).await?;
-    let of_body = upload.top_k.map(|count| top_k(&count.to_string(), &model)).transpose()?;
+    let of_body = upload.top_k.map(|count| top_k(Some(count), count, &model)).transpose()?;
     let usual = DEFAULT_TOP_K.min(model.pipeline.model.labels.len());
     let top_k = of_query.or(of_body).unwrap_or(usual);
     request::describe(model.name(), upload.images.len());
@@ -150,7 +151,7 @@ fn asked(
             "`crops=10` and `explain=1` exclude each other: of ten crops none is the picture";
         return Err(ApiError::InvalidRequest(words.to_owned()));
     }
-    let top_k = parameters.top_k.map(|count| top_k(&count, &model)).transpose()?;
+    let top_k = parameters.top_k.map(|text| top_k(text.parse().ok(), text, &model)).transpose()?;
     Ok(Asked { model, deadline, top_k, crops, wanted })
 }
 
@@ -186,19 +187,20 @@ fn wanted(explain: Option<&str>, model: &ServedModel) -> Result<Wanted, ApiError
 fn timeout(timeout_ms: Option<&str>) -> Result<Option<Duration>, ApiError> {
     let Some(text) = timeout_ms else { return Ok(None) };
     let milliseconds = text.parse().ok().filter(|milliseconds: &u32| *milliseconds > 0);
-    let due = format!("a whole number from 1 to {}", u32::MAX);
-    let milliseconds = milliseconds.ok_or_else(|| wrong("timeout_ms", text, &due))?;
+    let due = format_args!("a whole number from 1 to {}", u32::MAX);
+    let milliseconds = milliseconds.ok_or_else(|| wrong("timeout_ms", text, due))?;
     Ok(Some(Duration::from_millis(milliseconds.into())))
 }
 
-fn top_k(count: &str, model: &ServedModel) -> Result<usize, ApiError> {
+/// The count where what was `sent` is one that the model can answer.
+fn top_k(count: Option<usize>, sent: impl Display, model: &ServedModel) -> Result<usize, ApiError> {
     let classes = model.pipeline.model.labels.len();
-    let known = count.parse().ok().filter(|count| (1..=classes).contains(count));
-    let due = format!("a whole number from 1 to the model's {classes} classes");
-    known.ok_or_else(|| wrong("top_k", count, &due))
+    let known = count.filter(|count| (1..=classes).contains(count));
+    let due = format_args!("a whole number from 1 to the model's {classes} classes");
+    known.ok_or_else(|| wrong("top_k", sent, due))
 }
 
-fn wrong(name: &str, value: &str, due: &str) -> ApiError {
+fn wrong(name: &str, value: impl Display, due: impl Display) -> ApiError {
     ApiError::InvalidRequest(format!("`{name}` is `{value}`; it must be {due}"))
 }
 

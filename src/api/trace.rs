@@ -31,12 +31,7 @@ pub(super) fn begin(request: &Request, (route, id): (&str, &str)) -> RequestTrac
 /// Ends with what came of the request.
 pub(super) fn finish(trace: &RequestTrace, status: u16, error: Option<&ApiError>) {
     trace.span.record("http.response.status_code", i64::from(status));
-    if let Some(error) = error {
-        trace.span.record("error.type", error.code());
-    }
-    if status >= 500 {
-        trace.fail();
-    }
+    trace.finish(error.map(ApiError::code), status >= 500);
 }
 
 /// The method, or OpenTelemetry's word for one that nobody knows: a client may make up any.

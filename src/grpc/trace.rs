@@ -31,10 +31,6 @@ pub(super) fn begin(route: &str, id: &str, caller: Option<Caller>) -> RequestTra
 /// Ends with what came of the request; `our_fault` where a client can do nothing about it.
 pub(super) fn finish(trace: &RequestTrace, code: Code, our_fault: bool) {
     trace.span.record("rpc.grpc.status_code", i64::from(code as i32));
-    if code != Code::Ok {
-        trace.span.record("error.type", tracing::field::debug(code));
-    }
-    if our_fault {
-        trace.fail();
-    }
+    let error = (code != Code::Ok).then(|| format!("{code:?}"));
+    trace.finish(error.as_deref(), our_fault);
 }

@@ -34,9 +34,15 @@ impl RequestTrace {
         Self { span, trace_id: theirs.or(own), identity }
     }
 
-    /// Notes a failure of the service; a client's mistake is none.
-    pub fn fail(&self) {
-        self.span.record("otel.status_code", "ERROR");
+    /// Ends with what came of the request: the error that it was answered with, and whether that is
+    /// the service's; a client's mistake is none of it.
+    pub fn finish(&self, error: Option<&str>, is_our_fault: bool) {
+        if let Some(error) = error {
+            self.span.record("error.type", error);
+        }
+        if is_our_fault {
+            self.span.record("otel.status_code", "ERROR");
+        }
     }
 
     /// The span's name for the client, in the form of `traceparent`; only where it is kept.
