@@ -18,7 +18,7 @@ mod workers;
 #[cfg(test)]
 mod simulation;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use limit::BatchLimit;
 use workers::Workers;

@@ -162,32 +162,11 @@ mod tests {
     use tokio::sync::oneshot;
 
     use super::*;
-    use crate::batching::job::{Content, Prepared, Row};
-    use crate::batching::{Gathering, JobError, Queue, pair};
-    use crate::inference::Wanted;
-    use crate::memory::Charge;
-    use crate::preprocess::Pixels;
-    use crate::telemetry::metrics::Metrics;
+    use crate::batching::backlog::tests::{picture, with_workers};
+    use crate::batching::job::Row;
+    use crate::batching::{JobError, Queue};
 
     const LONG: Duration = Duration::from_mins(1);
-
-    /// Two workers with batches of one image.
-    fn queue() -> (Queue, Collector) {
-        let count = |number| NonZeroUsize::new(number).unwrap();
-        let gathering = Gathering {
-            queue_capacity: count(8),
-            sizes: BatchSizes::Any { limit: count(1) },
-            max_wait: Duration::ZERO,
-            workers: count(2),
-            decoders: count(1),
-        };
-        pair(gathering, Arc::new(Metrics::new()))
-    }
-
-    fn picture() -> Prepared {
-        let content = Content::Pixels(Pixels::black(1, 1));
-        Prepared { content, wanted: Wanted::Logits, charge: Arc::new(Charge::nothing()) }
-    }
 
     /// Puts an image in line and tells nobody.
     fn put(queue: &Queue, collector: &Collector) -> oneshot::Receiver<Result<Row, JobError>> {
@@ -217,7 +196,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_leaves_images_in_line_wakes_a_worker_that_waits() {
-        let (queue, collector) = queue();
+        let (queue, collector) = with_workers(2, 8, BatchSizes::Any { limit: NonZeroUsize::MIN });
         let waiting = collector.for_worker(1);
         let worker = std::thread::spawn(move || answer_all(&waiting));
         let slot = queue.reserve(NonZeroUsize::MIN, Instant::now() + LONG).unwrap().pop().unwrap();

@@ -102,10 +102,7 @@ impl Service {
 
     /// The same with variables set.
     pub(crate) fn start_in(model: &Path, flags: &[&str], variables: &[(&str, &str)]) -> Self {
-        Self::read(spawn(model, flags, variables))
-    }
-
-    fn read(mut child: Child) -> Self {
+        let mut child = spawn(model, flags, variables);
         let mut log = BufReader::new(child.stderr.take().unwrap());
         let start_log = lines_until(&mut log, "ready");
         let public = address(&start_log, "public");

@@ -31,7 +31,11 @@ fn with_sizes(queue_capacity: usize, sizes: BatchSizes) -> (Queue, Collector) {
     with_workers(1, queue_capacity, sizes)
 }
 
-fn with_workers(workers: usize, queue_capacity: usize, sizes: BatchSizes) -> (Queue, Collector) {
+pub(in crate::batching) fn with_workers(
+    workers: usize,
+    queue_capacity: usize,
+    sizes: BatchSizes,
+) -> (Queue, Collector) {
     let gathering = Gathering {
         queue_capacity: count(queue_capacity),
         sizes,
@@ -52,7 +56,7 @@ fn submit(queue: &Queue, images: usize, within: Duration) -> Vec<Answer> {
     slots.into_iter().map(|slot| slot.submit(picture(), deadline)).collect()
 }
 
-fn picture() -> Prepared {
+pub(in crate::batching) fn picture() -> Prepared {
     let content = Content::Pixels(Pixels::black(1, 1));
     Prepared { content, wanted: Wanted::Logits, charge: Arc::new(Charge::nothing()) }
 }
