@@ -13,7 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from peers.servers import BINARY, LOAD, ROOT, end_on_sigterm, resnet_serve
+from peers.servers import BINARY, ROOT, end_on_sigterm, load_client, resnet_serve
 
 # In half precision from bytes, and as it is built by default.
 MODELS = {"half": ["--precision", "fp16", "--input-type", "uint8"], "single": []}
@@ -111,9 +111,8 @@ def from_jpeg(model: Path, options: argparse.Namespace) -> None:
         with resnet_serve(model, ["--provider", options.provider, "--sessions", str(sessions)]) as server:
             print(f"\nready after {server.seconds_to_ready:.1f} s", flush=True)
             for clients in options.clients:
-                command = [LOAD, server.url, "--photos", options.photos, "--clients", str(clients),
-                           "--duration", str(max(1, round(2 * options.seconds)))]
-                found = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+                found = load_client(server.url, options.photos, "--clients", clients, "--duration",
+                                    max(1, round(2 * options.seconds)))
                 times = found["answers_ms"]
                 print(f"JPEG to labels, {sessions} session(s), {clients} clients: {found['goodput_per_second']:,.0f} images/s, "
                       f"p50 {times['p50']:.1f} ms, p99 {times['p99']:.1f} ms, refused {found['refused']}, expired {found['expired']}, "

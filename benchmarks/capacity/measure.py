@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from compare.machine import processor  # noqa: E402
 from cost import HERE, fit  # noqa: E402
-from peers.servers import BINARY, LAYOUT, LOAD, ROOT, Server, build, end_on_sigterm, resnet_serve  # noqa: E402
+from peers.servers import BINARY, LAYOUT, ROOT, Server, build, end_on_sigterm, load_client, resnet_serve  # noqa: E402
 
 # Other work on the machine can only slow it down: of so many looks the fastest counts.
 WINDOWS = 4
@@ -109,8 +109,7 @@ def decoding(options: argparse.Namespace) -> float:
 
 def load(options: argparse.Namespace, server: Server, clients: int, seconds: float) -> None:
     """Clients that ask again when they are answered."""
-    command = [LOAD, server.url, "--photos", options.photos, "--clients", clients, "--duration", seconds]
-    subprocess.run([str(part) for part in command], check=True, stdout=subprocess.DEVNULL)
+    load_client(server.url, options.photos, "--clients", clients, "--duration", seconds)
 
 
 def cores() -> int:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from peers.peers import Body
-from peers.servers import LOAD, Server
+from peers.servers import Server, load_client
 
 SCRIPT = Path(__file__).with_name("post.lua")
 
@@ -46,28 +46,24 @@ class Load:
 
     def drive(self, url: str, bodies: Bodies) -> dict:
         threads = min(self.clients, 2)
-        said = output(["wrk", f"--threads={threads}", f"--connections={self.clients}", f"--duration={self.seconds}s",
-                       "--timeout=120s", f"--script={SCRIPT}", url, "--", str(bodies.folder)])
-        return json.loads(next(line for line in said.splitlines() if line.startswith("{")))
+        command = ["wrk", f"--threads={threads}", f"--connections={self.clients}", f"--duration={self.seconds}s",
+                   "--timeout=120s", f"--script={SCRIPT}", url, "--", str(bodies.folder)]
+        done = subprocess.run(command, capture_output=True, text=True)
+        lines = [line for line in done.stdout.splitlines() if line.startswith("{")]
+        if done.returncode or not lines:
+            sys.exit(f"error: {' '.join(command)}\n{done.stdout}{done.stderr}")
+        return json.loads(lines[0])
 
 
 class WaitingLoad(Load):
     """The same by `examples/load`, which waits for every answer; for pictures as raw bodies."""
 
     def drive(self, url: str, bodies: Bodies) -> dict:
-        found = json.loads(output([str(LOAD), f"--clients={self.clients}", f"--duration={self.seconds}",
-                                   f"--photos={bodies.files}", url]))
+        found = load_client(url, bodies.files, "--clients", self.clients, "--duration", self.seconds)
         failed = found["not_connected"] + found["lost"]
         statuses = found["requests"] - failed - found["answered_in_time"]
         return {"requests": found["requests"] - failed, "seconds": found["seconds"], "statuses": statuses, "failed": failed,
                 "p50_ms": found["answers_ms"]["p50"], "p99_ms": found["answers_ms"]["p99"]}
-
-
-def output(command: list[str]) -> str:
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode or "{" not in done.stdout:
-        sys.exit(f"error: {' '.join(command)}\n{done.stdout}{done.stderr}")
-    return done.stdout
 
 
 def measure(server: Server, url: str, bodies: Bodies, load: Load) -> dict:

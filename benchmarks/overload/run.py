@@ -9,10 +9,8 @@ beside this file. Other cases: `hang-up`, `drain`, `container`. Cases that are n
 """
 
 import argparse
-import json
 import random
 import signal
-import subprocess
 import sys
 import tempfile
 import threading
@@ -26,7 +24,7 @@ from overload import container, report  # noqa: E402
 from overload.report import shown  # noqa: E402
 from peers import photos  # noqa: E402
 from peers.peers import LITSERVE, litserve  # noqa: E402
-from peers.servers import LOAD, ROOT, Server, build, end_on_sigterm, resnet_serve  # noqa: E402
+from peers.servers import ROOT, Server, build, end_on_sigterm, load_client, resnet_serve  # noqa: E402
 
 sys.path.insert(0, str(ROOT / "scripts"))
 from in_venv import environment  # noqa: E402
@@ -73,11 +71,7 @@ def commit(options: argparse.Namespace) -> str:
 
 def load(server: Server, options: argparse.Namespace, *flags: object) -> dict:
     """One run of the load client."""
-    command = [LOAD, server.url, "--photos", options.photos, *server.load_flags, *flags]
-    done = subprocess.run([str(part) for part in command], capture_output=True, text=True)
-    if done.returncode:
-        sys.exit(done.stdout + done.stderr)
-    return json.loads(done.stdout)
+    return load_client(server.url, options.photos, *server.load_flags, *flags)
 
 
 def servers(options: argparse.Namespace) -> dict[str, Callable[[], Server]]:

@@ -1,5 +1,6 @@
 """Starts the servers that are compared, waits until they answer, and reads what they use."""
 
+import json
 import os
 import re
 import signal
@@ -29,6 +30,15 @@ def build() -> None:
 def end_on_sigterm() -> None:
     """So that a run that is told to end takes its servers with it, as one that is interrupted does."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by SIGTERM"))
+
+
+def load_client(url: str, photos: Path, *flags: object) -> dict:
+    """What the client in `examples/load` reports of one run."""
+    command = [str(part) for part in (LOAD, url, "--photos", photos, *flags)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(f"error: {' '.join(command)}\n{done.stdout}{done.stderr}")
+    return json.loads(done.stdout)
 
 
 def free_port() -> int:
