@@ -6,5 +6,5 @@ pub mod dataset;
 pub mod score;
 
 pub use classes::Classes;
-pub use dataset::{Dataset, DatasetError, Sample};
+pub use dataset::{Dataset, DatasetError, Sample, files_below};
 pub use score::{ClassScore, Confusion, Score};

@@ -15,20 +15,24 @@ use crate::config::InferenceConfig;
 use crate::inference::onnx::{LoadError, OnnxEngine, OnnxRuntime, SessionFactory};
 use crate::inference::provider::{Provider, ProviderChoice};
 use crate::inference::runtime::RuntimeError;
-use crate::inference::{Engine, EngineFactory, InferenceError, TensorNames};
+use crate::inference::{BatchTensor, Engine, EngineFactory, InferenceError, TensorNames};
 use crate::model::{self, Manifest, Model, ModelError};
 use crate::pipeline::{Pipeline, Resources};
-use crate::preprocess::Packing;
+use crate::preprocess::{Packing, Pixels};
 use crate::selftest::SelfTestError;
 use crate::telemetry::{self, metrics::Metrics};
 
 mod activation;
+mod alone;
 mod bare;
+mod calibration;
 mod explainer;
 mod known;
 mod layout;
 
+pub use alone::Alone;
 pub use bare::{BareSessions, bare};
+pub use calibration::{Calibration, CalibrationError};
 pub use known::measure;
 pub use layout::Layout;
 
@@ -234,6 +238,13 @@ fn executor(engine: OnnxEngine, manifest: &Manifest, images: usize) -> Executor 
 fn packing(manifest: &Manifest) -> Packing {
     let preprocess = &manifest.preprocess;
     Packing::new(manifest.input.layout, preprocess.color, preprocess.mean, preprocess.std)
+}
+
+/// A picture, as often as a graph takes images at once.
+fn batch_of(manifest: &Manifest, slots: usize, picture: &Pixels) -> BatchTensor {
+    let (packing, mut batch) = (packing(manifest), BatchTensor::zeros(&manifest.input, slots));
+    (0..slots).for_each(|index| packing.pack(picture, batching::place(&mut batch, index)));
+    batch
 }
 
 /// Starts a thread for each engine and waits until all are warm, or one says that it will not be.

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use thiserror::Error;
 
 pub mod catalogue;
+pub mod derived;
 pub mod digest;
 mod ensemble;
 pub mod fetch;

@@ -12,6 +12,7 @@ mod last_layer;
 mod name;
 mod onnx;
 mod options;
+pub mod quantize;
 mod weights;
 mod write;
 

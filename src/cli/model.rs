@@ -8,6 +8,7 @@ mod build;
 mod fetch;
 mod inspect;
 mod list;
+mod quantize;
 mod selftest;
 
 /// The commands under `model`.
@@ -21,6 +22,8 @@ pub(super) enum Command {
     Inspect(inspect::Arguments),
     /// List the models in a folder, and those that could be fetched
     List(list::Arguments),
+    /// Make a network compute in 8 bits, calibrated with pictures: several times as fast on a CPU
+    Quantize(quantize::Arguments),
     /// Record what a model answers to a known picture; every start checks it from then on
     Selftest(selftest::Arguments),
 }
@@ -28,7 +31,7 @@ pub(super) enum Command {
 impl Command {
     /// Whether it loads ONNX Runtime.
     pub(super) fn runs_networks(&self) -> bool {
-        matches!(self, Self::Selftest(_))
+        matches!(self, Self::Quantize(_) | Self::Selftest(_))
     }
 }
 
@@ -38,6 +41,7 @@ pub(super) fn run(command: &Command) -> Result<(), Failure> {
         Command::Fetch(arguments) => fetch::run(arguments),
         Command::Inspect(arguments) => inspect::run(arguments),
         Command::List(arguments) => list::run(arguments),
+        Command::Quantize(arguments) => quantize::run(arguments),
         Command::Selftest(arguments) => selftest::run(arguments),
     }
 }

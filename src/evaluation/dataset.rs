@@ -92,8 +92,8 @@ fn from_folders(path: &Path, classes: &Classes) -> Result<Found, DatasetError> {
     Ok((samples, mistakes))
 }
 
-/// Files at any depth: some data sets have another folder between.
-fn files_below(folder: &Path) -> Result<Vec<PathBuf>, DatasetError> {
+/// Files at any depth, by name: some data sets have another folder between.
+pub fn files_below(folder: &Path) -> Result<Vec<PathBuf>, DatasetError> {
     let (mut folders, mut files) = (vec![folder.to_owned()], Vec::new());
     while let Some(folder) = folders.pop() {
         let (inner, here): (Vec<_>, Vec<_>) =

@@ -18,11 +18,13 @@ use crate::model::digest::sha256_of_file;
 use crate::model::manifest::{Activation, Input};
 use crate::model::{Model, ModelError};
 
+mod calibration;
 mod network;
 mod pinned;
 mod sessions;
 mod signature;
 
+pub use calibration::Observer;
 use network::Network;
 use sessions::Sessions;
 use signature::Signature;

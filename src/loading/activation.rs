@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{StartError, does_not_run, packing};
-use crate::batching::place;
+use super::{StartError, batch_of, does_not_run};
 use crate::inference::onnx::{LoadError, OnnxEngine};
-use crate::inference::{BatchTensor, Engine as _, InferenceError};
+use crate::inference::{Engine as _, InferenceError};
 use crate::model::Model;
 use crate::model::manifest::Activation;
 use crate::preprocess::Pixels;
@@ -40,7 +39,8 @@ fn mistakes<'a>(
     engine: &mut OnnxEngine,
     picture: &Pixels,
 ) -> Result<Vec<Mistake<'a>>, InferenceError> {
-    let of_each = engine.scores_of_each(&batch(model, engine, picture))?;
+    let batch = batch_of(&model.manifest, engine.fixed_batch().unwrap_or(1), picture);
+    let of_each = engine.scores_of_each(&batch)?;
     let networks: Vec<&Model> = match model.members.as_slice() {
         [] => vec![model],
         members => members.iter().map(Arc::as_ref).collect(),
@@ -66,14 +66,6 @@ fn mistake(scores: &[f32], activation: Activation) -> Option<String> {
         )),
         Activation::Softmax | Activation::None => None,
     }
-}
-
-/// One picture, and zeros where a graph takes more.
-fn batch(model: &Model, engine: &OnnxEngine, picture: &Pixels) -> BatchTensor {
-    let manifest = &model.manifest;
-    let mut batch = BatchTensor::zeros(&manifest.input, engine.fixed_batch().unwrap_or(1));
-    packing(manifest).pack(picture, place(&mut batch, 0));
-    batch
 }
 
 /// A picture of every colour.

@@ -3,9 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{StartError, activation, does_not_run, executor, first_session};
+use super::{Alone, StartError};
 use crate::config::InferenceConfig;
-use crate::inference::Engine as _;
 use crate::inference::onnx::OnnxRuntime;
 use crate::model::{self, Model};
 use crate::pipeline;
@@ -47,11 +46,7 @@ pub fn measure(
     let model = Arc::new(Model::load(&model::resolve(folder)?)?);
     let transform = pipeline::transform(&model.manifest);
     let picture = KnownPicture::new(transform).map_err(|cause| failed(&model, cause))?;
-    let (_, mut engine, _) = first_session(runtime, &model, config)?;
-    activation::check(&model, &mut engine)?;
-    let slots = engine.fixed_batch().unwrap_or(1);
-    let logits = executor(engine, &model.manifest, slots).run_one(slots, &picture.pixels);
-    let logits = logits.map_err(|cause| does_not_run(&model, cause))?;
+    let logits = Alone::load(runtime, Arc::clone(&model), config)?.logits(&picture.pixels)?;
     if logits.iter().all(|score| score.is_finite()) {
         Ok(SelfTest::new(picture, logits))
     } else {

@@ -1,6 +1,7 @@
 //! The part of ONNX's protobuf format that image classifiers use.
 //!
-//! Field numbers are those of `onnx.proto`; fields that are not named here are skipped when a file is read.
+//! Field numbers are those of `onnx.proto`; fields that are not named here are skipped when a file is read. What
+//! a graph computes is in those that are, but for functions of its own and sparse or textual constants.
 
 use prost::bytes::Bytes;
 
@@ -87,8 +88,15 @@ pub(crate) struct AttributeProto {
     pub(crate) s: Option<Bytes>,
     #[prost(message, optional, tag = "5")]
     pub(crate) t: Option<TensorProto>,
+    /// A graph, as its bytes: it is kept, not read.
+    #[prost(bytes = "bytes", optional, tag = "6")]
+    pub(crate) g: Option<Bytes>,
+    #[prost(float, repeated, tag = "7")]
+    pub(crate) floats: Vec<f32>,
     #[prost(int64, repeated, tag = "8")]
     pub(crate) ints: Vec<i64>,
+    #[prost(bytes = "bytes", repeated, tag = "9")]
+    pub(crate) strings: Vec<Bytes>,
     #[prost(enumeration = "AttributeType", tag = "20")]
     pub(crate) r#type: i32,
 }
@@ -108,19 +116,31 @@ pub(crate) enum AttributeType {
     Strings = 8,
 }
 
-/// A constant. Its values are in `raw_data` (little endian), in `int64_data`, or in a field not read here.
+/// A constant. Its values are in `raw_data` (little endian), in the list of its type, or in another file.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct TensorProto {
     #[prost(int64, repeated, tag = "1")]
     pub(crate) dims: Vec<i64>,
     #[prost(enumeration = "DataType", tag = "2")]
     pub(crate) data_type: i32,
+    #[prost(float, repeated, tag = "4")]
+    pub(crate) float_data: Vec<f32>,
+    /// Also of the types that are smaller.
+    #[prost(int32, repeated, tag = "5")]
+    pub(crate) int32_data: Vec<i32>,
     #[prost(int64, repeated, tag = "7")]
     pub(crate) int64_data: Vec<i64>,
     #[prost(string, tag = "8")]
     pub(crate) name: String,
     #[prost(bytes = "bytes", tag = "9")]
     pub(crate) raw_data: Bytes,
+    #[prost(double, repeated, tag = "10")]
+    pub(crate) double_data: Vec<f64>,
+    #[prost(message, repeated, tag = "13")]
+    pub(crate) external_data: Vec<StringStringEntryProto>,
+    /// 1 where the values are in another file.
+    #[prost(int32, tag = "14")]
+    pub(crate) data_location: i32,
 }
 
 /// The element types of ONNX tensors, by `TensorProto.DataType`.

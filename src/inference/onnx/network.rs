@@ -107,7 +107,7 @@ fn extract_features(
 
 /// What the runtime says, told apart by its words: it has no code of its own for a device whose
 /// memory is spent.
-fn failed(cause: &ort::Error) -> InferenceError {
+pub(super) fn failed(cause: &ort::Error) -> InferenceError {
     told(cause.to_string())
 }
 
@@ -122,7 +122,7 @@ fn told(text: String) -> InferenceError {
 }
 
 /// The batch as the runtime's tensor, without a copy.
-fn borrow(batch: &BatchTensor) -> Result<SessionInputValue<'_>, ort::Error> {
+pub(super) fn borrow(batch: &BatchTensor) -> Result<SessionInputValue<'_>, ort::Error> {
     Ok(match &batch.elements {
         Elements::Float32(values) => TensorRef::from_array_view((batch.shape, &**values))?.into(),
         Elements::Float16(values) => TensorRef::from_array_view((batch.shape, &**values))?.into(),

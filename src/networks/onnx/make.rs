@@ -67,6 +67,21 @@ impl TensorProto {
         Self::raw(name, dims, DataType::Float16, values)
     }
 
+    /// An int8 constant of shape `dims`.
+    pub(crate) fn int8(name: &str, dims: &[usize], values: &[i8]) -> Self {
+        Self::raw(name, dims, DataType::Int8, values)
+    }
+
+    /// A list of int32, shape `[values.len()]`.
+    pub(crate) fn int32(name: &str, values: &[i32]) -> Self {
+        Self::raw(name, &[values.len()], DataType::Int32, values)
+    }
+
+    /// A byte, shape `[]`.
+    pub(crate) fn byte(name: &str, value: u8) -> Self {
+        Self::raw(name, &[], DataType::Uint8, &[value])
+    }
+
     /// A list of int64, shape `[values.len()]`.
     pub(crate) fn int64(name: &str, values: &[i64]) -> Self {
         Self::raw(name, &[values.len()], DataType::Int64, values)

@@ -65,8 +65,12 @@ impl TensorProto {
 
     /// The values of a float32 constant that is stored in this file.
     pub(crate) fn float32_values(&self) -> Option<Vec<f32>> {
-        let (chunks, _) = self.raw_data.as_chunks::<4>();
-        let values: Vec<f32> = chunks.iter().copied().map(f32::from_le_bytes).collect();
+        let values = if self.raw_data.is_empty() {
+            self.float_data.clone()
+        } else {
+            let (chunks, _) = self.raw_data.as_chunks::<4>();
+            chunks.iter().copied().map(f32::from_le_bytes).collect()
+        };
         let complete = u64::try_from(values.len()).ok() == self.element_count();
         (complete && self.data_type() == DataType::Float).then_some(values)
     }
@@ -87,6 +91,13 @@ mod tests {
             ..TensorProto::default()
         };
         assert_eq!(listed.int64_values(), Some(vec![1, -1]));
+        let floats = TensorProto {
+            dims: vec![2],
+            data_type: DataType::Float.into(),
+            float_data: vec![0.5, -1.0],
+            ..TensorProto::default()
+        };
+        assert_eq!(floats.float32_values(), Some(vec![0.5, -1.0]));
     }
 
     #[test]

@@ -1,0 +1,104 @@
+//! A network in 8 bits beside what it was made of.
+
+use std::time::{Duration, Instant};
+
+use crate::cli::Failure;
+use crate::loading::{Alone, StartError};
+use crate::preprocess::Pixels;
+
+/// What both made of the same pictures, one after the other.
+#[derive(Debug, Default)]
+pub(super) struct Comparison {
+    pictures: usize,
+    /// Whose best class is the same.
+    alike: usize,
+    float32: Vec<Duration>,
+    int8: Vec<Duration>,
+}
+
+impl Comparison {
+    pub(super) fn add(
+        &mut self,
+        pixels: &Pixels,
+        float32: &mut Alone,
+        int8: &mut Alone,
+    ) -> Result<(), Failure> {
+        if self.pictures == 0 {
+            // First runs take longer than others.
+            float32.logits(pixels).and_then(|_| int8.logits(pixels)).map_err(Failure::config)?;
+        }
+        let (expected, took) = timed(float32, pixels).map_err(Failure::config)?;
+        self.float32.push(took);
+        let (found, took) = timed(int8, pixels).map_err(Failure::config)?;
+        self.int8.push(took);
+        self.pictures += 1;
+        self.alike += usize::from(best(&expected) == best(&found));
+        Ok(())
+    }
+
+    /// In two lines; `which` pictures these were.
+    pub(super) fn told(&self, which: &str) -> String {
+        let (before, after) = (median(&self.float32), median(&self.int8));
+        let ratio = before.as_secs_f64() / after.as_secs_f64().max(f64::MIN_POSITIVE);
+        let verdict = if ratio > 1.0 {
+            format!("{ratio:.1} times as fast here")
+        } else {
+            "no faster here: this processor has no fast instructions for 8 bits".to_owned()
+        };
+        let milliseconds = |time: Duration| time.as_secs_f64() * 1e3;
+        format!(
+            "one picture     {:.2} ms → {:.2} ms, {verdict}\n\
+             same best class {:.1} % of {} {which} pictures",
+            milliseconds(before),
+            milliseconds(after),
+            share(self.alike, self.pictures) * 100.0,
+            self.pictures,
+        )
+    }
+}
+
+fn timed(network: &mut Alone, pixels: &Pixels) -> Result<(Vec<f32>, Duration), StartError> {
+    let started = Instant::now();
+    let logits = network.logits(pixels)?;
+    Ok((logits, started.elapsed()))
+}
+
+fn best(scores: &[f32]) -> Option<usize> {
+    let places = scores.iter().enumerate();
+    places.max_by(|(_, a), (_, b)| a.total_cmp(b)).map(|(class, _)| class)
+}
+
+fn median(times: &[Duration]) -> Duration {
+    let mut sorted = times.to_vec();
+    sorted.sort_unstable();
+    sorted.get(sorted.len() / 2).copied().unwrap_or_default()
+}
+
+#[expect(clippy::cast_precision_loss, reason = "pictures are fewer than 2^52")]
+fn share(part: usize, whole: usize) -> f64 {
+    part as f64 / whole.max(1) as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_seen_is_told_with_its_ratio() {
+        let millis = Duration::from_millis;
+        let comparison = Comparison {
+            pictures: 3,
+            alike: 2,
+            float32: vec![millis(90), millis(40), millis(44)],
+            int8: vec![millis(11), millis(10), millis(60)],
+        };
+        assert_eq!(
+            comparison.told("other"),
+            "one picture     44.00 ms → 11.00 ms, 4.0 times as fast here\n\
+             same best class 66.7 % of 3 other pictures"
+        );
+        let slower =
+            Comparison { int8: comparison.float32, float32: comparison.int8, ..comparison };
+        assert!(slower.told("same").contains("no faster here"), "{}", slower.told("same"));
+    }
+}
