@@ -12,12 +12,15 @@ import unittest
 from collections import Counter
 from email.parser import BytesParser
 from pathlib import Path
+from types import SimpleNamespace
+from unittest import mock
 from xml.etree import ElementTree
 
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "scripts")]
 
-from compare import callgrind, groups, instructions, plot, profile, report, tensors  # noqa: E402
+from compare import callgrind, groups, instructions, int8, machine, plot, profile, report, tensors  # noqa: E402
+from compare.bench import apart  # noqa: E402
 from compare.cases import CASES  # noqa: E402
 from compare.sections import SECTIONS  # noqa: E402
 from compare.targets import TARGETS, front_end, telemetry  # noqa: E402
@@ -190,6 +193,75 @@ class Profile(unittest.TestCase):
     def test_shares_are_of_all_samples(self) -> None:
         shares = profile.shares("worker;hyper::poll 30\nworker;serde_json::to_vec 10\nmain;main 60\n")
         self.assertEqual(shares, {"HTTP": 30, "JSON": 10, groups.REST: 60})
+
+
+def served(*rates: float) -> list[dict]:
+    return [{"per_second": rate, "p50_ms": 20, "p99_ms": 30, "cpu_ms": 5.5, "memory_mib": 100} for rate in rates]
+
+
+class Int8(unittest.TestCase):
+    ROWS = {"resnet-serve, small, float32": served(10, 20, 20), "resnet-serve, small, int8": served(40, 50, 80),
+            "LitServe, small, int8": served(30, 30, 30)}
+
+    def test_the_ratio_is_of_the_same_round_and_of_this_server(self) -> None:
+        rows = int8.finished(self.ROWS, {"LitServe, small, int8": 0.006})
+        self.assertEqual([row["of_float32"] for row in rows["resnet-serve, small, int8"]], [4, 2.5, 4])
+        self.assertEqual([row["apart"] for row in rows["LitServe, small, int8"]], [0.006] * 3)
+        unchanged = rows["resnet-serve, small, float32"] + rows["LitServe, small, int8"]
+        self.assertFalse([row for row in unchanged if "of_float32" in row])
+
+    def test_the_peers_serve_the_file_in_8_bits_that_this_server_serves(self) -> None:
+        bench = SimpleNamespace(
+            options=SimpleNamespace(rounds=1), default=Path("small"), resnet50=Path("large"), photos=[], longer_load=lambda: None,
+            contestants={name: name for name in ("resnet-serve", "LitServe", "FastAPI", "BentoML")},
+            best_classes=lambda *_: [{"class": 1, "probability": 0.5}],
+            serve=lambda who, model, *_: {"per_second": 1, "served": f"{who}, {model}"})
+        with mock.patch.object(int8, "quantized", lambda model, _: f"{model} made int8"):
+            (rows,) = int8.int8(bench)
+        self.assertEqual({name: row["served"] for name, (row,) in rows.items()}, {
+            f"{who}, {model}, {kind}": f"{who}, {model}{' made int8' if kind == 'int8' else ''}" for model in ("small", "large")
+            for who, kind in (("resnet-serve", "float32"), ("resnet-serve", "int8"), ("LitServe", "int8"), ("FastAPI", "int8"))})
+        self.assertEqual([name for name, (row,) in rows.items() if "apart" in row], ["LitServe, small, int8", "FastAPI, small, int8"])
+
+    def test_a_ratio_is_shown_where_there_is_one(self) -> None:
+        rows = int8.finished(self.ROWS, {"LitServe, small, int8": 0.006})
+        shown = report.section("int8", {"rows": rows, "conditions": "with avx512_vnni"}).splitlines()
+        self.assertEqual([line for line in shown if line.startswith(("| resnet", "| Lit"))], [
+            "| resnet-serve, small, float32 | 20.0 ± 25 % | – | 20.0 | 30.0 | 5.50 | 100 | – |",
+            "| resnet-serve, small, int8 | 50.0 ± 40 % | 4.00 ± 19 % | 20.0 | 30.0 | 5.50 | 100 | – |",
+            "| LitServe, small, int8 | 30.0 ± 0 % | – | 20.0 | 30.0 | 5.50 | 100 | 0.0060 |"])
+        self.assertIn("*with avx512_vnni.*", shown)
+
+    def test_the_conditions_name_the_instructions_for_8_bits_that_the_processor_has(self) -> None:
+        bench = SimpleNamespace(options=SimpleNamespace(photos=None, seconds=5, clients=16), photos=[Path()], commit="c0ffee")
+        for cpuinfo, named in (("flags\t\t: fpu avx2 avx512_vnni\n", "avx512_vnni"), ("Features\t: fp asimddp i8mm\n", "asimddp, i8mm"),
+                               ("flags\t\t: fpu avx2\n", f"none of {', '.join(machine.INT8_INSTRUCTIONS)}")):
+            with tempfile.NamedTemporaryFile("w") as file, mock.patch.object(machine, "CPUINFO", Path(file.name)):
+                file.write(cpuinfo)
+                file.flush()
+                said = report.conditions(bench, "int8", self.ROWS)
+            self.assertEqual(said, "1 synthetic pictures, 3 rounds of 15 s, 16 clients where nothing else is said, "
+                                   f"instructions for 8 bits: {named}, at commit c0ffee")
+
+    def test_a_model_that_cannot_be_quantized_ends_the_run_with_the_commands_own_error(self) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            program = Path(folder) / "resnet-serve"
+            program.write_text('#!/bin/sh\necho "error: not for $*" >&2\nexit 1\n')
+            program.chmod(0o755)
+            with mock.patch.multiple(int8, BINARY=program, MADE=Path(folder)), self.assertRaises(SystemExit) as ended:
+                int8.quantized(Path("models/small"), [Path("photos/1.jpg")])
+        asked = f"model quantize models/small --data photos -o {folder}/models/small-int8 --force"
+        self.assertIn(f"\nerror: not for {asked}\n", ended.exception.code)
+
+
+class Agreement(unittest.TestCase):
+    def test_how_far_servers_are_apart_is_the_median_over_pictures(self) -> None:
+        best = lambda *found: [{"class": which, "probability": probability} for which, probability in found]
+        ours = best((1, 0.5), (2, 0.5), (3, 0.5))
+        self.assertAlmostEqual(apart("LitServe", ours, best((1, 0.51), (2, 0.5), (4, 0.5)), 0.02), 0.01)
+        for theirs in (best((1, 0.53), (2, 0.53), (3, 0.5)), best((1, 0.5), (1, 0.5), (4, 0.5))):
+            with self.assertRaisesRegex(SystemExit, "they do not do the same work"):
+                apart("LitServe", ours, theirs, 0.02)
 
 
 class Pages(unittest.TestCase):

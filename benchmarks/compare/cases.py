@@ -14,6 +14,7 @@ from compare import tensors
 from compare.allocators import allocators
 from compare.bench import OURS, THIS_SERVER, Bench, Contestant
 from compare.instructions import instructions
+from compare.int8 import int8
 from compare.load import Load, WaitingLoad, measure
 from compare.profile import profile
 from compare.telemetry import telemetry
@@ -162,6 +163,6 @@ def serving(bench: Bench, contestant: Contestant, model: Path, pictures: list[Pa
 
 CASES: dict[str, Callable[[Bench], Iterator[Rows]]] = {
     "front-end": front_end, "resnet50": resnet50, "idle": idle, "default": default_model, "tensors": raw_tensors,
-    "large": large_photos, "clients": many_clients, "start": start, "papers": papers, "telemetry": telemetry,
-    "instructions": instructions, "profile": profile, "allocators": allocators,
+    "large": large_photos, "clients": many_clients, "start": start, "papers": papers, "int8": int8,
+    "telemetry": telemetry, "instructions": instructions, "profile": profile, "allocators": allocators,
 }

@@ -6,6 +6,9 @@ import subprocess
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
+CPUINFO = Path("/proc/cpuinfo")
+# By Linux's names on x86 and on arm64: each multiplies vectors of 8-bit numbers and adds up the products in 32 bits.
+INT8_INSTRUCTIONS = ("avx_vnni", "avx512_vnni", "amx_int8", "asimddp", "i8mm")
 
 
 def machine() -> str:
@@ -21,8 +24,14 @@ def computer() -> str:
 
 
 def processor() -> str:
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    lines = CPUINFO.read_text().splitlines()
     return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
+
+
+def int8_instructions() -> str:
+    lines = CPUINFO.read_text().splitlines()
+    flags = next((line.partition(":")[2].split() for line in lines if line.startswith(("flags", "Features"))), [])
+    return ", ".join(name for name in INT8_INSTRUCTIONS if name in flags) or f"none of {', '.join(INT8_INSTRUCTIONS)}"
 
 
 def onnxruntime_version() -> str:

@@ -54,9 +54,11 @@ def conditions(bench: Bench, name: str, rows: Rows) -> str:
     options = bench.options
     rounds = len(next(iter(rows.values())))
     kind = "photographs" if options.photos else "synthetic pictures"
-    how = SECTIONS[name].conditions or (f"{rounds} rounds of {SECTIONS[name].times_as_long * options.seconds} s, {options.clients} clients where nothing else "
-                                        "is said")
-    return f"{len(bench.photos)} {kind}, {how}, at commit {bench.commit}"
+    given = SECTIONS[name]
+    how = given.conditions or (f"{rounds} rounds of {given.times_as_long * options.seconds} s, {options.clients} clients "
+                               "where nothing else is said")
+    parts = [f"{len(bench.photos)} {kind}", how, *([given.processor()] if given.processor else [])]
+    return f"{', '.join(parts)}, at commit {bench.commit}"
 
 
 def preamble(known: dict) -> str:

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from compare import plot
 from compare.bench import OURS, TIMES_AS_LONG
+from compare.int8 import INT8_APART
+from compare.machine import int8_instructions
 from compare.trials import Rows, median
 
 
@@ -34,6 +36,8 @@ class Section:
     conditions: str = ""
     # As the options say.
     times_as_long: int = 1
+    # What of the processor the figures depend on besides, said when they are measured.
+    processor: Callable[[], str] | None = None
 
 
 def rate_bars(heading: str) -> Callable[[Rows], str]:
@@ -87,6 +91,16 @@ SECTIONS = {
     "papers": Section(
         "(h) The paper's networks", "One client, so that a picture has one session to itself.",
         [Column("multiply-adds, G", "giga_multiply_adds", 2), P50, P99, CPU, MEMORY], paper_points),
+    "int8": Section(
+        "(i) Networks in 8 bits", "The default model and the ResNet-50 of (b), each in float32 and as `resnet-serve model quantize` "
+        "writes it, calibrated with the pictures that are sent. The peers serve the same int8 file. `÷ float32` is the median of "
+        "the rounds' ratios of images/s here. The gain depends on the processor: without instructions that multiply 8-bit "
+        "numbers and add up the products (VNNI on x86, dot products on arm64) it is much less; those that this one has are "
+        "named below the table. `probability apart` is the median over all pictures through the default model in 8 bits; more than "
+        f"{INT8_APART:g} ends the run. The tolerance is wider than that of float32 under \"The peers\", because rounding to 8 bits "
+        "amplifies the differences between two decoders.",
+        [RATE, Column("÷ float32", "of_float32", 2, spread=True), P50, P99, CPU, MEMORY, Column("probability apart", "apart", 4)],
+        times_as_long=TIMES_AS_LONG, processor=lambda: f"instructions for 8 bits: {int8_instructions()}"),
     "telemetry": Section(
         "What it costs to be watched", "The network of (a). On: a line of log for each request as JSON, every request traced and "
         "its spans sent by OTLP over HTTP to a receiver on the same cores, metrics scraped every second. Above are medians of the rounds' ratios.",

@@ -54,6 +54,7 @@ impl Calibration {
         (slots, threads): (usize, usize),
         scratch: &Path,
     ) -> Result<Self, CalibrationError> {
+        Quantizable::check(&model.graph).map_err(|cause| failed(model, cause))?;
         let simplified = runtime.simplify(&model.graph, scratch);
         let network = simplified.map(|()| Quantizable::read(scratch));
         // What was wrong is known already; that nothing is left to remove is no second error.

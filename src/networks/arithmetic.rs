@@ -33,7 +33,7 @@ pub fn arithmetic(file: &Path) -> io::Result<Option<String>> {
     Ok(of_graph(&Skimmed::open(file)?.graph()?))
 }
 
-pub(super) fn of_graph(graph: &GraphProto) -> Option<String> {
+fn of_graph(graph: &GraphProto) -> Option<String> {
     let weights = |node: &NodeProto| {
         let (_, index) = LAYERS.iter().find(|(operator, _)| *operator == node.op_type)?;
         type_of(graph, node.input_at(*index)?)

@@ -11,6 +11,7 @@ mod plan;
 mod rewrite;
 mod watch;
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use prost::Message;
@@ -18,7 +19,7 @@ use prost::bytes::Bytes;
 use thiserror::Error;
 
 use super::BuiltNetwork;
-use super::arithmetic::of_graph;
+use super::arithmetic;
 use super::inspect;
 use super::onnx::{GraphProto, ModelProto};
 use plan::Plan;
@@ -54,7 +55,7 @@ pub enum QuantizeError {
         cause: String,
     },
     /// Something else than float32 is multiplied already.
-    #[error("the network computes in {0}; only one in float32 can be quantized")]
+    #[error("the network computes in {0}, and only one in float32 can be quantized")]
     NotFloat32(String),
     /// There is nothing to be won.
     #[error("the network has no layer beside its last whose weights are constants in float32")]
@@ -86,10 +87,14 @@ pub enum QuantizeError {
 }
 
 impl Extremes {
-    /// Between which numbers both lie.
+    /// Between which numbers both lie; what is no number stays that.
     #[must_use]
     pub fn with(self, other: Self) -> Self {
-        Self { least: self.least.min(other.least), greatest: self.greatest.max(other.greatest) }
+        let unless_nan = |a: f32, b: f32, chosen| if (a + b).is_nan() { f32::NAN } else { chosen };
+        Self {
+            least: unless_nan(self.least, other.least, self.least.min(other.least)),
+            greatest: unless_nan(self.greatest, other.greatest, self.greatest.max(other.greatest)),
+        }
     }
 
     fn are_finite(self) -> bool {
@@ -107,11 +112,20 @@ impl Quantizable {
         Self::new(model.map_err(|cause| failed(cause.to_string()))?)
     }
 
+    /// Whether a network computes in float32; a simplified graph does not tell any more.
+    pub fn check(path: &Path) -> Result<(), QuantizeError> {
+        let failed = |cause: io::Error| QuantizeError::Read {
+            path: path.to_owned(),
+            cause: cause.to_string(),
+        };
+        match arithmetic(path).map_err(failed)? {
+            Some(other) if other != "float32" => Err(QuantizeError::NotFloat32(other)),
+            _ => Ok(()),
+        }
+    }
+
     pub(super) fn new(mut model: ModelProto) -> Result<Self, QuantizeError> {
         let graph = model.graph.take().unwrap_or_default();
-        if let Some(other) = of_graph(&graph).filter(|name| name != "float32") {
-            return Err(QuantizeError::NotFloat32(other));
-        }
         let plan = Plan::of(&graph);
         if plan.layers.is_empty() {
             return Err(QuantizeError::NoLayers);

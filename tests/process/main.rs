@@ -15,6 +15,7 @@ mod grpc;
 mod keys;
 mod limits;
 mod model_files;
+mod quantizing;
 mod refused_starts;
 mod reloading;
 mod selftests;
