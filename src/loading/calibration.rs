@@ -10,16 +10,16 @@ use crate::inference::InferenceError;
 use crate::inference::onnx::{LoadError, Observer, OnnxRuntime};
 use crate::model::Model;
 use crate::networks::BuiltNetwork;
-use crate::networks::quantize::{Extremes, Quantizable, QuantizeError};
+use crate::networks::quantize::{Quantizable, QuantizeError, Range};
 use crate::preprocess::Pixels;
 
-/// A network, and the extremes of its values over the pictures so far.
+/// A network, and the ranges of its activations over the pictures so far.
 pub struct Calibration {
     model: Arc<Model>,
     network: Quantizable,
     observer: Observer,
     slots: usize,
-    extremes: Option<Vec<Extremes>>,
+    ranges: Option<Vec<Range>>,
 }
 
 /// A network that stays in float32.
@@ -28,7 +28,7 @@ pub enum CalibrationError {
     /// The runtime does not take the graph.
     #[error(transparent)]
     Load(#[from] LoadError),
-    /// There is nothing in it to be done in 8 bits, or a value has no extremes.
+    /// There is nothing in it to be done in 8 bits, or an activation has no range.
     #[error("`{}`: {cause}", graph.display())]
     Quantize {
         /// The graph.
@@ -42,7 +42,7 @@ pub enum CalibrationError {
 }
 
 impl Calibration {
-    /// Begins with no picture seen. The graph takes `slots` images at once; `scratch` is a file to be
+    /// Begins with no picture run. The graph takes `slots` images at once; `scratch` is a file to be
     /// written and removed.
     ///
     /// # Errors
@@ -55,27 +55,27 @@ impl Calibration {
         scratch: &Path,
     ) -> Result<Self, CalibrationError> {
         Quantizable::check(&model.graph).map_err(|cause| failed(model, cause))?;
+        let folder = model.graph.parent().unwrap_or(Path::new(""));
         let simplified = runtime.simplify(&model.graph, scratch);
-        let network = simplified.map(|()| Quantizable::read(scratch));
+        let network = simplified.map(|()| Quantizable::read(scratch, folder));
         // What was wrong is known already; that nothing is left to remove is no second error.
         let _ = std::fs::remove_file(scratch);
         let network = network?.map_err(|cause| failed(model, cause))?;
-        let watched = network.watched();
         let input = model.manifest.input.name.as_deref();
-        let observer = runtime.observer((&model.graph, &watched), input, threads)?;
-        Ok(Self { model: Arc::clone(model), network, observer, slots, extremes: None })
+        let observer = runtime.observer((&model.graph, &network.observed()), input, threads)?;
+        Ok(Self { model: Arc::clone(model), network, observer, slots, ranges: None })
     }
 
-    /// Looks at one picture.
+    /// Runs one picture.
     ///
     /// # Errors
     ///
     /// When the network does not run.
-    pub fn see(&mut self, pixels: &Pixels) -> Result<(), CalibrationError> {
+    pub fn observe(&mut self, pixels: &Pixels) -> Result<(), CalibrationError> {
         let batch = batch_of(&self.model.manifest, self.slots, pixels);
-        let seen = self.observer.observe(&batch)?;
-        let known = self.extremes.get_or_insert_with(|| seen.clone());
-        known.iter_mut().zip(seen).for_each(|(known, seen)| *known = known.with(seen));
+        let ranges = self.observer.observe(&batch)?;
+        let known = self.ranges.get_or_insert_with(|| ranges.clone());
+        known.iter_mut().zip(ranges).for_each(|(known, range)| *known = known.with(range));
         Ok(())
     }
 
@@ -83,15 +83,15 @@ impl Calibration {
     ///
     /// # Errors
     ///
-    /// When no picture was seen, or a value was no finite number.
+    /// When no picture was run, or an activation was no finite number.
     pub fn finish(&self) -> Result<BuiltNetwork, CalibrationError> {
-        let extremes = self.extremes.as_deref().unwrap_or_default();
-        self.network.quantize(extremes).map_err(|cause| failed(&self.model, cause))
+        let ranges = self.ranges.as_deref().unwrap_or_default();
+        self.network.quantize(ranges).map_err(|cause| failed(&self.model, cause))
     }
 
-    /// How many layers compute in 8 bits.
+    /// How many layers compute in 8 bits, of how many.
     #[must_use]
-    pub fn layers(&self) -> usize {
+    pub fn layers(&self) -> (usize, usize) {
         self.network.layers()
     }
 }

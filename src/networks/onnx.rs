@@ -1,10 +1,11 @@
 //! The part of ONNX's protobuf format that image classifiers use.
 //!
 //! Field numbers are those of `onnx.proto`; fields that are not named here are skipped when a file is read. What
-//! a graph computes is in those that are, but for functions of its own and sparse or textual constants.
+//! a graph computes is in those that are, but for functions of its own and sparse constants.
 
 use prost::bytes::Bytes;
 
+mod external;
 pub(crate) mod make;
 pub(crate) mod read;
 
@@ -128,6 +129,8 @@ pub(crate) struct TensorProto {
     /// Also of the types that are smaller.
     #[prost(int32, repeated, tag = "5")]
     pub(crate) int32_data: Vec<i32>,
+    #[prost(bytes = "bytes", repeated, tag = "6")]
+    pub(crate) string_data: Vec<Bytes>,
     #[prost(int64, repeated, tag = "7")]
     pub(crate) int64_data: Vec<i64>,
     #[prost(string, tag = "8")]
@@ -136,6 +139,8 @@ pub(crate) struct TensorProto {
     pub(crate) raw_data: Bytes,
     #[prost(double, repeated, tag = "10")]
     pub(crate) double_data: Vec<f64>,
+    #[prost(uint64, repeated, tag = "11")]
+    pub(crate) uint64_data: Vec<u64>,
     #[prost(message, repeated, tag = "13")]
     pub(crate) external_data: Vec<StringStringEntryProto>,
     /// 1 where the values are in another file.

@@ -1,15 +1,16 @@
-//! Networks in 8 bits: what a graph in float32 becomes when its layers multiply bytes.
+//! Static quantization after training: what a graph in float32 becomes when its layers multiply bytes.
 //!
-//! A value that a layer reads or gives is rounded to 256 levels between the extremes that it had over pictures
-//! like those to come; weights to 129 levels, with a scale for each output channel. Pairs of `QuantizeLinear`
-//! and `DequantizeLinear` say so in the graph (ONNX's "QDQ" form), which runtimes fuse with the layers between
-//! them into operators on integers. The last layer stays as it is: it takes a thousandth of the time, and makes
-//! the scores.
+//! An activation that a layer reads or gives becomes one of 256 numbers in the range that it had over pictures
+//! like those to come; a weight one of 129, with a scale for each output channel. Pairs of `QuantizeLinear` and
+//! `DequantizeLinear` say so in the graph (ONNX's "QDQ" form), which runtimes fuse with the layers between them
+//! into operators on integers. The layer that makes the scores stays as it is: it takes a thousandth of the time.
 
-mod levels;
+mod names;
+mod observe;
+mod operators;
+mod parameters;
 mod plan;
 mod rewrite;
-mod watch;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -24,7 +25,7 @@ use super::inspect;
 use super::onnx::{GraphProto, ModelProto};
 use plan::Plan;
 
-pub(crate) use watch::{GREATEST, LEAST};
+pub(crate) use observe::{MAXIMA, MINIMA};
 
 /// A graph in float32 whose layers can compute in 8 bits.
 #[derive(Debug)]
@@ -34,13 +35,13 @@ pub struct Quantizable {
     plan: Plan,
 }
 
-/// Between which numbers a value lies.
+/// The range of an activation.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Extremes {
-    /// The least.
-    pub least: f32,
+pub struct Range {
+    /// The least number.
+    pub minimum: f32,
     /// The greatest.
-    pub greatest: f32,
+    pub maximum: f32,
 }
 
 /// A graph that cannot be made to compute in 8 bits.
@@ -60,25 +61,43 @@ pub enum QuantizeError {
     /// There is nothing to be won.
     #[error("the network has no layer beside its last whose weights are constants in float32")]
     NoLayers,
-    /// Weights that are in another file, or in a form that is not read.
-    #[error("the values of `{0}` are not in the graph's file, or cannot be read")]
-    Weights(String),
-    /// A layer gives something that no level can be found for.
-    #[error("`{value}` has values that are no finite numbers ({least} to {greatest})")]
+    /// A set of operators that integers cannot be added to.
+    #[error(
+        "its operators are ONNX's set {set}, and `{operator}` means something else in set 12, the first that can be quantized; export it anew"
+    )]
+    OldOperators {
+        /// The version.
+        set: i64,
+        /// The first operator that could not be taken over.
+        operator: String,
+    },
+    /// Weights in a form that is not read, or in a file that is not there.
+    #[error("the values of `{name}` cannot be read: {cause}")]
+    Weights {
+        /// The constant.
+        name: String,
+        /// Why.
+        cause: String,
+    },
+    /// Weights that no scale can be found for.
+    #[error("`{0}` has weights that are no finite numbers")]
+    WeightsNotFinite(String),
+    /// An activation that no scale can be found for.
+    #[error("`{activation}` has values that are no finite numbers ({minimum} to {maximum})")]
     NotFinite {
         /// Its name in the graph.
-        value: String,
+        activation: String,
         /// The least value.
-        least: f32,
+        minimum: f32,
         /// The greatest.
-        greatest: f32,
+        maximum: f32,
     },
-    /// Not a value was seen, or of another graph.
-    #[error("{found} values were watched, and the graph has {expected} to be rounded")]
-    Unwatched {
-        /// As many as were seen.
-        found: usize,
+    /// No picture was run, or on another graph.
+    #[error("there are {found} ranges for {expected} activations")]
+    NotObserved {
         /// As many as there are.
+        found: usize,
+        /// As many as there should be.
         expected: usize,
     },
     /// What came out cannot be counted.
@@ -86,32 +105,23 @@ pub enum QuantizeError {
     Inspect(#[from] inspect::InspectError),
 }
 
-impl Extremes {
-    /// Between which numbers both lie; what is no number stays that.
+impl Range {
+    /// The range of both; what is no number stays that.
     #[must_use]
     pub fn with(self, other: Self) -> Self {
         let unless_nan = |a: f32, b: f32, chosen| if (a + b).is_nan() { f32::NAN } else { chosen };
         Self {
-            least: unless_nan(self.least, other.least, self.least.min(other.least)),
-            greatest: unless_nan(self.greatest, other.greatest, self.greatest.max(other.greatest)),
+            minimum: unless_nan(self.minimum, other.minimum, self.minimum.min(other.minimum)),
+            maximum: unless_nan(self.maximum, other.maximum, self.maximum.max(other.maximum)),
         }
     }
 
-    fn are_finite(self) -> bool {
-        self.least.is_finite() && self.greatest.is_finite()
+    fn is_finite(self) -> bool {
+        self.minimum.is_finite() && self.maximum.is_finite()
     }
 }
 
 impl Quantizable {
-    /// Reads a graph and finds the layers in it. Normalisation is to be folded into convolutions, and casts
-    /// of weights into the weights, before: a runtime does that when it simplifies a graph.
-    pub fn read(path: &Path) -> Result<Self, QuantizeError> {
-        let failed = |cause: String| QuantizeError::Read { path: path.to_owned(), cause };
-        let bytes = std::fs::read(path).map_err(|cause| failed(cause.to_string()))?;
-        let model = ModelProto::decode(Bytes::from(bytes));
-        Self::new(model.map_err(|cause| failed(cause.to_string()))?)
-    }
-
     /// Whether a network computes in float32; a simplified graph does not tell any more.
     pub fn check(path: &Path) -> Result<(), QuantizeError> {
         let failed = |cause: io::Error| QuantizeError::Read {
@@ -124,40 +134,62 @@ impl Quantizable {
         }
     }
 
-    pub(super) fn new(mut model: ModelProto) -> Result<Self, QuantizeError> {
-        let graph = model.graph.take().unwrap_or_default();
+    /// Reads a graph and finds the layers in it; `folder` has the files of constants that are not in the
+    /// graph's own. Normalisation is to be folded into convolutions, and casts of weights into the weights,
+    /// before: a runtime does that when it simplifies a graph.
+    pub fn read(path: &Path, folder: &Path) -> Result<Self, QuantizeError> {
+        let failed = |cause: String| QuantizeError::Read { path: path.to_owned(), cause };
+        let bytes = std::fs::read(path).map_err(|cause| failed(cause.to_string()))?;
+        let model = ModelProto::decode(Bytes::from(bytes));
+        Self::new(model.map_err(|cause| failed(cause.to_string()))?, folder)
+    }
+
+    fn new(mut model: ModelProto, folder: &Path) -> Result<Self, QuantizeError> {
+        let mut graph = model.graph.take().unwrap_or_default();
+        for constant in &mut graph.initializer {
+            let embedded = constant.embed(folder);
+            embedded.map_err(|cause| QuantizeError::Weights {
+                name: constant.name.clone(),
+                cause: cause.to_string(),
+            })?;
+        }
+        // In older files every constant is an input that may be given another value.
+        let GraphProto { input, initializer, .. } = &mut graph;
+        input.retain(|input| initializer.iter().all(|constant| constant.name != input.name));
         let plan = Plan::of(&graph);
         if plan.layers.is_empty() {
             return Err(QuantizeError::NoLayers);
         }
+        operators::raise(&mut model, &graph)?;
         Ok(Self { model, graph, plan })
     }
 
-    /// How many layers will compute in 8 bits.
+    /// How many layers will compute in 8 bits, of how many.
     #[must_use]
-    pub fn layers(&self) -> usize {
-        self.plan.layers.len()
+    pub fn layers(&self) -> (usize, usize) {
+        (self.plan.layers.len(), self.plan.layers.len() + self.plan.kept)
     }
 
-    /// An ONNX file with the same input that gives the extremes of every value to be rounded, in two
-    /// lists: [`LEAST`] and [`GREATEST`].
+    /// An ONNX file with the same input that gives the range of each activation that will be quantized, as
+    /// two lists: [`MINIMA`] and [`MAXIMA`].
     #[must_use]
-    pub fn watched(&self) -> Vec<u8> {
-        let graph = watch::watched(&self.graph, &self.plan.values);
+    pub fn observed(&self) -> Vec<u8> {
+        let graph = observe::observed(&self.graph, &self.plan.activations);
         ModelProto { graph: Some(graph), ..self.model.clone() }.encode_to_vec()
     }
 
-    /// The network in 8 bits, by the extremes that [`watched`](Self::watched) gave over many pictures.
-    pub fn quantize(&self, extremes: &[Extremes]) -> Result<BuiltNetwork, QuantizeError> {
-        let expected = self.plan.values.len();
-        if extremes.len() != expected {
-            return Err(QuantizeError::Unwatched { found: extremes.len(), expected });
+    /// The network in 8 bits, by the ranges that [`observed`](Self::observed) gave over many pictures.
+    pub fn quantize(&self, ranges: &[Range]) -> Result<BuiltNetwork, QuantizeError> {
+        let expected = self.plan.activations.len();
+        if ranges.len() != expected {
+            return Err(QuantizeError::NotObserved { found: ranges.len(), expected });
         }
-        let odd = self.plan.values.iter().zip(extremes).find(|(_, seen)| !seen.are_finite());
-        if let Some((value, &Extremes { least, greatest })) = odd {
-            return Err(QuantizeError::NotFinite { value: value.clone(), least, greatest });
+        let mut with_ranges = self.plan.activations.iter().zip(ranges);
+        if let Some((name, range)) = with_ranges.find(|(_, range)| !range.is_finite()) {
+            let (activation, Range { minimum, maximum }) = (name.clone(), *range);
+            return Err(QuantizeError::NotFinite { activation, minimum, maximum });
         }
-        let model = rewrite::rewritten((&self.model, &self.graph), &self.plan, extremes)?;
+        let model = rewrite::rewritten(self, ranges)?;
         let bytes = model.encode_to_vec();
         let inspection = inspect::inspect_model(&model, bytes.len())?;
         Ok(BuiltNetwork { bytes, inspection })

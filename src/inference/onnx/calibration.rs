@@ -1,4 +1,4 @@
-//! What a graph's values are like, seen by running it.
+//! The ranges of a graph's activations, found by running it.
 
 use std::path::Path;
 
@@ -9,9 +9,9 @@ use super::network::{borrow, failed};
 use super::{LoadError, OnnxRuntime, with_remedy};
 use crate::inference::provider::Provider;
 use crate::inference::{BatchTensor, InferenceError};
-use crate::networks::quantize::{Extremes, GREATEST, LEAST};
+use crate::networks::quantize::{MAXIMA, MINIMA, Range};
 
-/// A session of a graph that tells the extremes of its values.
+/// A session of a graph that gives the ranges of its activations.
 pub struct Observer {
     session: Session,
     input: String,
@@ -26,10 +26,10 @@ impl OnnxRuntime {
     /// When the runtime refuses the graph or cannot write.
     pub fn simplify(&self, graph: &Path, to: &Path) -> Result<(), LoadError> {
         let simplified = || -> Result<Session, ort::Error> {
-            Ok(Session::builder(&self.environment)?
+            Session::builder(&self.environment)?
                 .with_optimization_level(GraphOptimizationLevel::Level1)?
                 .with_optimized_model_path(to)?
-                .commit_from_file(graph)?)
+                .commit_from_file(graph)
         };
         simplified().map(drop).map_err(|cause| refused(graph, &cause))
     }
@@ -46,10 +46,10 @@ impl OnnxRuntime {
         threads: usize,
     ) -> Result<Observer, LoadError> {
         let session = || -> Result<Session, ort::Error> {
-            Ok(Session::builder(&self.environment)?
+            Session::builder(&self.environment)?
                 .with_intra_threads(threads)?
                 .with_intra_op_spinning(false)?
-                .commit_from_memory(bytes)?)
+                .commit_from_memory(bytes)
         };
         let session = session().map_err(|cause| refused(graph, &cause))?;
         let first = || session.inputs().first().map(|input| input.name().to_owned());
@@ -59,18 +59,18 @@ impl OnnxRuntime {
 }
 
 impl Observer {
-    /// Runs a batch; the extremes of each value over all its images.
+    /// Runs a batch; the range of each activation over all its images.
     ///
     /// # Errors
     ///
     /// When the runtime refuses the batch.
-    pub fn observe(&mut self, batch: &BatchTensor) -> Result<Vec<Extremes>, InferenceError> {
+    pub fn observe(&mut self, batch: &BatchTensor) -> Result<Vec<Range>, InferenceError> {
         let value = borrow(batch).map_err(|cause| failed(&cause))?;
         let outputs = self.session.run(vec![(self.input.as_str(), value)]);
         let outputs = outputs.map_err(|cause| failed(&cause))?;
-        let (least, greatest) = (numbers(&outputs, LEAST)?, numbers(&outputs, GREATEST)?);
-        let pairs = least.into_iter().zip(greatest);
-        Ok(pairs.map(|(least, greatest)| Extremes { least, greatest }).collect())
+        let (minima, maxima) = (numbers(&outputs, MINIMA)?, numbers(&outputs, MAXIMA)?);
+        let pairs = minima.into_iter().zip(maxima);
+        Ok(pairs.map(|(minimum, maximum)| Range { minimum, maximum }).collect())
     }
 }
 

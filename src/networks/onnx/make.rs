@@ -78,7 +78,7 @@ impl TensorProto {
     }
 
     /// A byte, shape `[]`.
-    pub(crate) fn byte(name: &str, value: u8) -> Self {
+    pub(crate) fn uint8(name: &str, value: u8) -> Self {
         Self::raw(name, &[], DataType::Uint8, &[value])
     }
 

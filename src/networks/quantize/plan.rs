@@ -1,4 +1,4 @@
-//! What of a graph is rounded.
+//! Which layers and activations of a graph are quantized.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -20,17 +20,26 @@ const AFTER_LAST: [&str; 12] = [
     "Sub",
 ];
 
-/// What is done to each number of a layer's result without a look at any other, and in the same kernel.
-const RECTIFIERS: [&str; 2] = ["Clip", "Relu"];
+/// What runtimes compute together with the layer before it.
+const ACTIVATION_FUNCTIONS: [&str; 2] = ["Clip", "Relu"];
 
-/// Layers and values.
+/// Operators that runtimes compute on bytes, with ranges for what they read and give.
+const ON_BYTES: [&str; 6] = ["Add", "AveragePool", "Concat", "LeakyRelu", "Mul", "Sigmoid"];
+
+/// Operators that give numbers that they read, in another place: the range stays.
+const MOVING: [&str; 8] =
+    ["Flatten", "MaxPool", "Reshape", "Slice", "Split", "Squeeze", "Transpose", "Unsqueeze"];
+
+/// Layers and activations.
 #[derive(Debug)]
 pub(super) struct Plan {
     /// The dimension of the output channels in a layer's weights, by the layer's place among the nodes.
     pub(super) layers: BTreeMap<usize, usize>,
-    /// The values that are rounded, as they come in the graph.
-    pub(super) values: Vec<String>,
-    /// Of those, which have the levels of another because they are made of its numbers.
+    /// How many layers more there are, which stay in float32.
+    pub(super) kept: usize,
+    /// In the order of the graph.
+    pub(super) activations: Vec<String>,
+    /// Of those, which have the range of another because they are made of its numbers.
     pub(super) alike: HashMap<String, String>,
 }
 
@@ -38,6 +47,7 @@ pub(super) struct Plan {
 struct Uses<'a> {
     graph: &'a GraphProto,
     constants: HashMap<&'a str, &'a TensorProto>,
+    producers: HashMap<&'a str, usize>,
     readers: HashMap<&'a str, Vec<usize>>,
     outputs: HashSet<&'a str>,
 }
@@ -47,67 +57,95 @@ impl Plan {
         let uses = Uses::of(graph);
         let mut last = HashSet::new();
         graph.output.iter().for_each(|output| uses.collect_last(&output.name, &mut last));
-        let mut plan = Self { layers: BTreeMap::new(), values: Vec::new(), alike: HashMap::new() };
+        let mut planning = Planning {
+            plan: Self {
+                layers: BTreeMap::new(),
+                kept: 0,
+                activations: Vec::new(),
+                alike: HashMap::new(),
+            },
+            quantized: HashSet::new(),
+            uses: &uses,
+        };
         for (index, node) in graph.node.iter().enumerate() {
             match uses.weights_axis(node) {
                 Some(axis) if !last.contains(&index) => {
-                    plan.layers.insert(index, axis);
-                    plan.round_around(node, &uses);
+                    planning.plan.layers.insert(index, axis);
+                    planning.quantize_around(node);
                 }
-                _ => plan.round_between(node, &uses),
+                _ if is_layer(node) => planning.plan.kept += 1,
+                _ => planning.quantize_between(node),
             }
         }
-        plan
+        planning.plan
     }
+}
 
-    /// Around what works on the bytes of values that are rounded already.
-    fn round_between(&mut self, node: &NodeProto, uses: &Uses<'_>) {
-        let rounded = |name: &String| self.values.contains(name);
-        match node.op_type.as_str() {
-            "MaxPool" if node.input.first().is_some_and(rounded) && node.output.len() == 1 => {
-                self.alike.insert(node.output[0].clone(), node.input[0].clone());
-                self.add(&node.output[0]);
-            }
-            "AveragePool" if node.input.first().is_some_and(rounded) => {
-                self.round_around(node, uses);
-            }
-            "Add" | "Concat" if node.input.iter().any(rounded) => {
-                if !node.input.iter().any(|name| uses.constants.contains_key(name.as_str())) {
-                    self.round_around(node, uses);
+struct Planning<'a> {
+    plan: Plan,
+    /// The same activations as the plan's.
+    quantized: HashSet<&'a str>,
+    uses: &'a Uses<'a>,
+}
+
+impl<'a> Planning<'a> {
+    /// Around what works on bytes, behind an activation that is quantized already.
+    fn quantize_between(&mut self, node: &'a NodeProto) {
+        let (name, uses) = (node.op_type.as_str(), self.uses);
+        let is_quantized = |input: &String| self.quantized.contains(input.as_str());
+        let Some(first) = node.input.first().filter(|_| node.domain.is_empty()) else { return };
+        if MOVING.contains(&name) && is_quantized(first) {
+            // A second output of pooling has places, not numbers.
+            let of_numbers =
+                if name == "MaxPool" { node.output.len().min(1) } else { node.output.len() };
+            for output in node.output.iter().take(of_numbers) {
+                if self.add(output) {
+                    self.plan.alike.insert(output.clone(), first.clone());
                 }
             }
-            _ => {}
+        } else if ON_BYTES.contains(&name) && node.input.iter().any(is_quantized) {
+            let constant =
+                node.input.iter().any(|input| uses.constants.contains_key(input.as_str()));
+            if !constant && node.attribute("dilations").is_none() {
+                self.quantize_around(node);
+            }
         }
     }
 
     /// What a node reads but for constants, and what comes out of it.
-    fn round_around(&mut self, node: &NodeProto, uses: &Uses<'_>) {
-        for name in &node.input {
-            if !name.is_empty() && !uses.constants.contains_key(name.as_str()) {
-                self.add(name);
+    fn quantize_around(&mut self, node: &'a NodeProto) {
+        for input in &node.input {
+            if !input.is_empty() && !self.uses.constants.contains_key(input.as_str()) {
+                self.add(input);
             }
         }
         if let Some(output) = node.output.first() {
-            self.add(uses.rectified(output));
+            self.add(self.uses.behind_function(output));
         }
     }
 
-    fn add(&mut self, value: &str) {
-        if !self.values.iter().any(|known| known == value) {
-            self.values.push(value.to_owned());
+    /// Whether it was not there before.
+    fn add(&mut self, activation: &'a str) -> bool {
+        let is_new = !activation.is_empty() && self.quantized.insert(activation);
+        if is_new {
+            self.plan.activations.push(activation.to_owned());
         }
+        is_new
     }
 }
 
 impl<'a> Uses<'a> {
     fn of(graph: &'a GraphProto) -> Self {
         let mut readers: HashMap<&str, Vec<usize>> = HashMap::new();
+        let mut producers = HashMap::new();
         for (index, node) in graph.node.iter().enumerate() {
             node.input.iter().for_each(|name| readers.entry(name).or_default().push(index));
+            producers.extend(node.output.iter().map(|name| (name.as_str(), index)));
         }
         Self {
             graph,
             constants: graph.initializer.iter().map(|one| (one.name.as_str(), one)).collect(),
+            producers,
             readers,
             outputs: graph.output.iter().map(|output| output.name.as_str()).collect(),
         }
@@ -120,33 +158,33 @@ impl<'a> Uses<'a> {
             (constant.data_type() == DataType::Float).then_some(*constant)
         };
         let weights = float32(1)?;
-        let bias =
-            node.input_at(2).is_none() || float32(2).is_some_and(|bias| bias.dims.len() == 1);
-        let reads_a_value = !self.constants.contains_key(node.input_at(0)?);
         let axis = match node.op_type.as_str() {
             "Conv" => 0,
             "Gemm" if is_plain_product(node) => usize::from(node.int_or("transB", 0) == 0),
             "MatMul" if weights.dims.len() == 2 => 1,
             _ => return None,
         };
-        (bias && reads_a_value && node.domain.is_empty()).then_some(axis)
+        let channels = *weights.dims.get(axis)?;
+        let no_bias = node.input_at(2).is_none();
+        let has_bias = no_bias || float32(2).is_some_and(|bias| bias.dims == [channels]);
+        let reads_an_activation = !self.constants.contains_key(node.input_at(0)?);
+        (has_bias && reads_an_activation && node.domain.is_empty()).then_some(axis)
     }
 
-    /// The rectifier's output where a value is read by nothing else.
-    fn rectified(&self, value: &'a str) -> &'a str {
+    /// What an activation function gives, where nothing else reads the value before it.
+    fn behind_function(&self, value: &'a str) -> &'a str {
         let Some([reader]) = self.readers.get(value).map(Vec::as_slice) else { return value };
         let node = &self.graph.node[*reader];
-        let alone = RECTIFIERS.contains(&node.op_type.as_str()) && !self.outputs.contains(value);
-        node.output.first().filter(|_| alone).map_or(value, String::as_str)
+        let is_function = ACTIVATION_FUNCTIONS.contains(&node.op_type.as_str());
+        let output = node.output.first().filter(|_| is_function && !self.outputs.contains(value));
+        output.map_or(value, String::as_str)
     }
 
     /// The layer that makes an output, if nothing but what follows a last layer lies between.
     fn collect_last(&self, output: &str, found: &mut HashSet<usize>) {
-        let producer =
-            self.graph.node.iter().position(|node| node.output.iter().any(|o| o == output));
-        let Some(index) = producer else { return };
+        let Some(&index) = self.producers.get(output) else { return };
         let node = &self.graph.node[index];
-        if self.weights_axis(node).is_some() {
+        if is_layer(node) {
             found.insert(index);
         } else if AFTER_LAST.contains(&node.op_type.as_str()) {
             let read = |name: &&String| !self.constants.contains_key(name.as_str());
@@ -157,10 +195,14 @@ impl<'a> Uses<'a> {
     }
 }
 
+fn is_layer(node: &NodeProto) -> bool {
+    ["Conv", "Gemm", "MatMul"].contains(&node.op_type.as_str())
+}
+
 /// Of the input as it is, with nothing scaled.
 fn is_plain_product(node: &NodeProto) -> bool {
     let factor = |name| node.attribute(name).and_then(|factor| factor.f).unwrap_or(1.0);
     #[expect(clippy::float_cmp, reason = "a factor of one is written as one")]
-    let scaled = factor("alpha") != 1.0 || factor("beta") != 1.0;
-    !scaled && node.int_or("transA", 0) == 0
+    let is_scaled = factor("alpha") != 1.0 || factor("beta") != 1.0;
+    !is_scaled && node.int_or("transA", 0) == 0
 }

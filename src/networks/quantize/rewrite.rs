@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use super::levels::{Channels, Levels, Quantized};
+use super::names::Names;
+use super::parameters::{Channels, QuantizationParameters, QuantizedLayer};
 use super::plan::Plan;
-use super::{Extremes, QuantizeError};
+use super::{Quantizable, QuantizeError, Range};
 use crate::networks::onnx::{GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto};
 
 /// The first set of ONNX's operators in which weights may have a scale for each channel.
@@ -12,52 +13,53 @@ const SCALES_OF_CHANNELS: i64 = 13;
 /// ONNX Runtime's own operators, which have been able to from the beginning.
 const RUNTIMES_OWN: &str = "com.microsoft";
 
-/// The model in 8 bits, by the extremes of the plan's values.
+/// The model in 8 bits, by the ranges of the plan's activations.
 pub(super) fn rewritten(
-    (model, graph): (&ModelProto, &GraphProto),
-    plan: &Plan,
-    extremes: &[Extremes],
+    quantizable: &Quantizable,
+    ranges: &[Range],
 ) -> Result<ModelProto, QuantizeError> {
+    let Quantizable { model, graph, plan } = quantizable;
     let own = |set: &&OperatorSetIdProto| set.domain.is_empty();
     let version = model.opset_import.iter().find(own).map_or(0, |set| set.version);
-    let is_old = version < SCALES_OF_CHANNELS;
     let mut rewriting = Rewriting {
         graph,
         plan,
-        levels: levels(plan, extremes),
-        domain: if is_old { RUNTIMES_OWN } else { "" },
+        parameters: parameters(plan, ranges),
+        domain: if version < SCALES_OF_CHANNELS { RUNTIMES_OWN } else { "" },
+        names: Names::of(graph),
         nodes: Vec::new(),
         constants: Vec::new(),
-        renamed: HashMap::new(),
+        inputs: HashMap::new(),
     };
-    rewriting.round_inputs();
+    rewriting.quantize_inputs();
     for index in 0..graph.node.len() {
         rewriting.take_over(index)?;
     }
-    let graph = rewriting.finish();
-    let mut rewritten = ModelProto { graph: Some(graph), ..model.clone() };
+    let mut rewritten = ModelProto { graph: Some(rewriting.finish()), ..model.clone() };
     env!("CARGO_PKG_NAME").clone_into(&mut rewritten.producer_name);
     env!("CARGO_PKG_VERSION").clone_into(&mut rewritten.producer_version);
     keep_used_operators(&mut rewritten);
     Ok(rewritten)
 }
 
-/// The levels of each value.
-fn levels<'a>(plan: &'a Plan, extremes: &[Extremes]) -> HashMap<&'a str, Levels> {
-    let mut levels = HashMap::new();
-    for (value, seen) in plan.values.iter().zip(extremes) {
-        let of_other = plan.alike.get(value).and_then(|other| levels.get(other.as_str()));
-        let found = of_other.copied().unwrap_or_else(|| Levels::between(*seen));
-        levels.insert(value.as_str(), found);
+/// Of each activation.
+fn parameters<'a>(plan: &'a Plan, ranges: &[Range]) -> HashMap<&'a str, QuantizationParameters> {
+    let mut parameters = HashMap::new();
+    for (activation, range) in plan.activations.iter().zip(ranges) {
+        let other = plan.alike.get(activation).and_then(|other| parameters.get(other.as_str()));
+        let found = other.copied().unwrap_or_else(|| QuantizationParameters::of(*range));
+        parameters.insert(activation.as_str(), found);
     }
-    levels
+    parameters
 }
 
 /// Those sets of operators that a node is of; a simplified graph names more.
 fn keep_used_operators(model: &mut ModelProto) {
-    let nodes = model.graph.iter().flat_map(|graph| &graph.node);
-    let used: BTreeSet<String> = nodes.map(|node| node.domain.clone()).collect();
-    model.opset_import.retain(|set| used.contains(&set.domain));
+    let nodes: Vec<&NodeProto> = model.graph.iter().flat_map(|graph| &graph.node).collect();
+    let used: BTreeSet<String> = nodes.iter().map(|node| node.domain.clone()).collect();
+    if !nodes.iter().any(|node| has_graph(node)) {
+        model.opset_import.retain(|set| used.contains(&set.domain));
+    }
     let named = |domain: &str| model.opset_import.iter().any(|set| set.domain == domain);
     if used.contains(RUNTIMES_OWN) && !named(RUNTIMES_OWN) {
         let domain = RUNTIMES_OWN.to_owned();
@@ -65,74 +67,81 @@ fn keep_used_operators(model: &mut ModelProto) {
     }
 }
 
+/// Whether a node holds a graph of its own, which may read whatever is outside.
+fn has_graph(node: &NodeProto) -> bool {
+    node.attribute.iter().any(|attribute| attribute.g.is_some())
+}
+
 struct Rewriting<'a> {
     graph: &'a GraphProto,
     plan: &'a Plan,
-    levels: HashMap<&'a str, Levels>,
-    /// Of the operators that round.
+    parameters: HashMap<&'a str, QuantizationParameters>,
+    /// Of the operators that quantize.
     domain: &'static str,
+    names: Names,
     nodes: Vec<NodeProto>,
     constants: Vec<TensorProto>,
-    /// The graph's inputs that are rounded, and what is read in their place: their names cannot change.
-    renamed: HashMap<&'a str, String>,
+    /// What is read in the place of the graph's inputs, whose names cannot change.
+    inputs: HashMap<&'a str, String>,
 }
 
-impl<'a> Rewriting<'a> {
-    fn round_inputs(&mut self) {
+impl Rewriting<'_> {
+    fn quantize_inputs(&mut self) {
         for input in &self.graph.input {
-            if let Some(levels) = self.levels.get(input.name.as_str()).copied() {
-                let rounded = format!("{}.rounded", input.name);
-                self.round(&input.name, &rounded, levels);
-                self.renamed.insert(&input.name, rounded);
+            if let Some(parameters) = self.parameters.get(input.name.as_str()).copied() {
+                let dequantized = self.names.fresh(&format!("{}.dequantized", input.name));
+                self.quantize(&input.name, &dequantized, parameters);
+                self.inputs.insert(&input.name, dequantized);
             }
         }
     }
 
-    /// Adds a node of the graph; what it gives keeps its name where it is rounded, so that whoever reads
-    /// it reads what was rounded.
+    /// Adds a node of the graph. An activation's name goes to what was quantized, so that whoever reads it
+    /// reads that.
     fn take_over(&mut self, index: usize) -> Result<(), QuantizeError> {
         let graph = self.graph;
         let original = &graph.node[index];
         let mut node = original.clone();
         for name in &mut node.input {
-            if let Some(rounded) = self.renamed.get(name.as_str()) {
-                name.clone_from(rounded);
+            if let Some(dequantized) = self.inputs.get(name.as_str()) {
+                name.clone_from(dequantized);
             }
         }
         if let Some(axis) = self.plan.layers.get(&index) {
-            self.round_weights(original, &mut node, *axis)?;
+            self.quantize_weights(original, &mut node, *axis)?;
         }
-        let mut rounded = Vec::new();
+        let mut activations = Vec::new();
         for (name, kept) in node.output.iter_mut().zip(&original.output) {
-            if let Some(levels) = self.levels.get(kept.as_str()).copied() {
-                *name = format!("{kept}.unrounded");
-                rounded.push((name.clone(), kept.as_str(), levels));
+            if let Some(parameters) = self.parameters.get(kept.as_str()).copied() {
+                *name = self.names.fresh(&format!("{kept}.float32"));
+                activations.push((name.clone(), kept, parameters));
             }
         }
         self.nodes.push(node);
-        rounded.iter().for_each(|(from, to, levels)| self.round(from, to, *levels));
+        for (from, to, parameters) in activations {
+            self.quantize(&from, to, parameters);
+        }
         Ok(())
     }
 
     /// From a value to what is left of it in 8 bits.
-    fn round(&mut self, from: &str, to: &str, levels: Levels) {
-        let (scale, zero) = (format!("{to}.scale"), format!("{to}.zero_point"));
-        let bytes = format!("{to}.uint8");
-        self.constants.push(TensorProto::float32(&scale, &[], &[levels.scale]));
-        self.constants.push(TensorProto::byte(&zero, levels.zero_point));
-        self.operator(NodeProto::new("QuantizeLinear", &bytes, [from, &scale, &zero]));
-        let restored = format!("{to}.restored");
-        let mut node = NodeProto::new("DequantizeLinear", &restored, [&bytes, &scale, &zero]);
-        node.output = vec![to.to_owned()];
-        self.operator(node);
+    fn quantize(&mut self, from: &str, to: &str, parameters: QuantizationParameters) {
+        let [bytes, scale, zero_point] =
+            ["uint8", "scale", "zero_point"].map(|word| self.names.fresh(&format!("{to}.{word}")));
+        self.constants.push(TensorProto::float32(&scale, &[], &[parameters.scale]));
+        self.constants.push(TensorProto::uint8(&zero_point, parameters.zero_point));
+        self.operator("QuantizeLinear", [from, &scale, &zero_point], &bytes);
+        self.operator("DequantizeLinear", [&bytes, &scale, &zero_point], to);
     }
 
-    fn operator(&mut self, node: NodeProto) {
-        self.nodes.push(NodeProto { domain: self.domain.to_owned(), ..node });
+    fn operator<const N: usize>(&mut self, name: &str, inputs: [&str; N], output: &str) {
+        let named = NodeProto::new(name, &self.names.fresh(&format!("{output}.{name}")), inputs);
+        let (output, domain) = (vec![output.to_owned()], self.domain.to_owned());
+        self.nodes.push(NodeProto { output, domain, ..named });
     }
 
-    /// A layer's weights and bias. They are named after the layer: two that share weights do not share scales.
-    fn round_weights(
+    /// A layer's weights and bias. They are named after the layer: two that share weights share no scales.
+    fn quantize_weights(
         &mut self,
         layer: &NodeProto,
         node: &mut NodeProto,
@@ -144,53 +153,67 @@ impl<'a> Rewriting<'a> {
             Some(bias) => self.floats(bias)?.0,
             None => Vec::new(),
         };
+        let input_scale = self.parameters.get(name(0)).map_or(1.0, |input| input.scale);
         let channels = Channels::along(axis, &dims);
-        let input_scale = self.levels.get(name(0)).map_or(1.0, |levels| levels.scale);
-        let is_whole = weights.len() == dims.iter().product::<usize>() && channels.count > 0;
-        if !is_whole || !(biases.is_empty() || biases.len() == channels.count) {
-            return Err(QuantizeError::Weights(name(1).to_owned()));
-        }
-        let quantized = Quantized::new((&weights, channels), &biases, input_scale);
+        let quantized = QuantizedLayer::new((&weights, channels), &biases, input_scale);
         let of_layer = layer.output.first().map_or("", String::as_str);
-        let stored =
-            TensorProto::int8(&format!("{of_layer}.weight.int8"), &dims, &quantized.weights);
-        node.input[1] = self.restored(stored, &quantized.scales, axis);
+        let stored = self.names.fresh(&format!("{of_layer}.weight.int8"));
+        let stored = TensorProto::int8(&stored, &dims, &quantized.weights);
+        let zero_points = TensorProto::int8("", &[channels.count], &vec![0; channels.count]);
+        node.input[1] = self.dequantized((stored, zero_points), &quantized.scales, axis);
         if !biases.is_empty() {
-            let stored = TensorProto::int32(&format!("{of_layer}.bias.int32"), &quantized.biases);
-            node.input[2] = self.restored(stored, &quantized.bias_scales, 0);
+            let stored = self.names.fresh(&format!("{of_layer}.bias.int32"));
+            let stored = TensorProto::int32(&stored, &quantized.biases);
+            let zero_points = TensorProto::int32("", &vec![0; channels.count]);
+            node.input[2] = self.dequantized((stored, zero_points), &quantized.bias_scales, 0);
         }
         Ok(())
     }
 
-    /// A constant in levels, and the name of what it stands for.
-    fn restored(&mut self, stored: TensorProto, scales: &[f32], axis: usize) -> String {
-        let (scale, restored) =
-            (format!("{}.scale", stored.name), format!("{}.restored", stored.name));
-        let node = NodeProto::new("DequantizeLinear", &restored, [&stored.name, &scale]);
-        let axis = i64::try_from(axis).unwrap_or(0);
-        self.operator(node.int("axis", axis));
+    /// The name of what a constant stands for. Zero points are written though they are zero: without them
+    /// ONNX Runtime leaves a `Gemm` in float32.
+    fn dequantized(
+        &mut self,
+        (stored, mut zero_points): (TensorProto, TensorProto),
+        scales: &[f32],
+        axis: usize,
+    ) -> String {
+        let [scale, zero_point, dequantized] = ["scale", "zero_point", "dequantized"]
+            .map(|word| self.names.fresh(&format!("{}.{word}", stored.name)));
+        zero_points.name.clone_from(&zero_point);
+        self.operator("DequantizeLinear", [&stored.name, &scale, &zero_point], &dequantized);
+        if let Some(node) = self.nodes.pop() {
+            self.nodes.push(node.int("axis", i64::try_from(axis).unwrap_or(0)));
+        }
         self.constants.push(TensorProto::float32(&scale, &[scales.len()], scales));
-        self.constants.push(stored);
-        restored
+        self.constants.extend([zero_points, stored]);
+        dequantized
     }
 
     fn floats(&self, name: &str) -> Result<(Vec<f32>, Vec<usize>), QuantizeError> {
-        let unread = || QuantizeError::Weights(name.to_owned());
-        let constant = self.graph.stored(name).ok_or_else(unread)?;
-        let values = constant.float32_values().ok_or_else(unread)?;
+        let unread =
+            |cause: &str| QuantizeError::Weights { name: name.to_owned(), cause: cause.to_owned() };
+        let constant = self.graph.stored(name).ok_or_else(|| unread("they are not there"))?;
+        let values = constant.float32_values();
+        let values = values.ok_or_else(|| unread("they are not as many as its shape says"))?;
         if values.iter().any(|value| !value.is_finite()) {
-            return Err(unread());
+            return Err(QuantizeError::WeightsNotFinite(name.to_owned()));
         }
-        let dims = constant.dims.iter().map(|&size| usize::try_from(size).map_err(|_| unread()));
-        Ok((values, dims.collect::<Result<_, _>>()?))
+        // So many values are there, so no dimension is negative.
+        let dims = constant.dims.iter().filter_map(|&size| usize::try_from(size).ok());
+        Ok((values, dims.collect()))
     }
 
-    /// The new nodes with the constants that they read.
+    /// The new nodes with the constants that they, or graphs in them, may read.
     fn finish(self) -> GraphProto {
-        let read: HashSet<&str> =
-            self.nodes.iter().flat_map(|node| &node.input).map(String::as_str).collect();
-        let old = self.graph.initializer.iter().filter(|one| read.contains(one.name.as_str()));
-        let initializer = old.cloned().chain(self.constants.iter().cloned()).collect();
+        let nodes = self.nodes.iter();
+        let all_are_kept = nodes.clone().any(has_graph);
+        let read = nodes.flat_map(|node| &node.input).map(String::as_str);
+        let outputs = self.graph.output.iter().map(|output| output.name.as_str());
+        let needed: HashSet<&str> = read.chain(outputs).collect();
+        let is_kept = |one: &&TensorProto| all_are_kept || needed.contains(one.name.as_str());
+        let old = self.graph.initializer.iter().filter(is_kept);
+        let initializer = old.cloned().chain(self.constants).collect();
         GraphProto {
             node: self.nodes,
             initializer,

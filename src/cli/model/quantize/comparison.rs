@@ -36,6 +36,11 @@ impl Comparison {
         Ok(())
     }
 
+    /// The share of pictures with the same best class.
+    pub(super) fn alike(&self) -> f64 {
+        share(self.alike, self.pictures)
+    }
+
     /// In two lines; `which` pictures these were.
     pub(super) fn told(&self, which: &str) -> String {
         let (before, after) = (median(&self.float32), median(&self.int8));
@@ -43,7 +48,7 @@ impl Comparison {
         let verdict = if ratio > 1.0 {
             format!("{ratio:.1} times as fast here")
         } else {
-            "no faster here: this processor has no fast instructions for 8 bits".to_owned()
+            "no faster here".to_owned()
         };
         let milliseconds = |time: Duration| time.as_secs_f64() * 1e3;
         format!(
@@ -51,7 +56,7 @@ impl Comparison {
              same best class {:.1} % of {} {which} pictures",
             milliseconds(before),
             milliseconds(after),
-            share(self.alike, self.pictures) * 100.0,
+            self.alike() * 100.0,
             self.pictures,
         )
     }
