@@ -213,3 +213,41 @@ fn files_that_are_no_pictures_are_named_and_none_at_all_is_an_error() {
     assert!(said.contains("/nowhere"), "{said}");
     assert!(!to.join("model.onnx").exists());
 }
+
+#[test]
+fn a_model_that_was_there_stays_until_another_is_ready_and_leaves_nothing_of_itself() {
+    let tested = SmallModel::build();
+    assert!(run(&["model", "selftest", &tested.argument()]).status.success());
+    let folder = quantized(&tested.path(), &[]);
+    let (to, data) = (folder.path().join("int8"), pictures(2));
+    assert!(to.join("selftest.toml").exists());
+    let before = fs::read(to.join("model.onnx")).unwrap();
+    let half = SmallModel::build_with(&["--precision=fp16"]);
+    refusal(&quantize(&half.path(), data.path(), &to, &["--force"]), 78);
+    assert_eq!(fs::read(to.join("model.onnx")).unwrap(), before);
+
+    let untested = SmallModel::build_with(&["--seed=5"]);
+    assert!(quantize(&untested.path(), data.path(), &to, &["--force"]).status.success());
+    assert!(!to.join("selftest.toml").exists(), "it is another model's");
+    let check = run(&["serve", "--check", "--model", to.to_str().unwrap()]);
+    assert!(check.status.success(), "{}", stderr(&check));
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left beside it");
+}
+
+#[test]
+fn a_graph_in_another_folder_is_not_replaced_by_its_own_copy() {
+    let model = SmallModel::build();
+    let (elsewhere, data) = (model.path().with_file_name("elsewhere"), pictures(2));
+    fs::create_dir(&elsewhere).unwrap();
+    let graph = elsewhere.join("model.onnx");
+    fs::rename(model.path().join("model.onnx"), &graph).unwrap();
+    let manifest = model.path().join("model.toml");
+    let text = fs::read_to_string(&manifest).unwrap();
+    fs::write(&manifest, text.replace("\"model.onnx\"", "\"../elsewhere/model.onnx\"")).unwrap();
+    let before = fs::read(&graph).unwrap();
+    let said = refusal(&quantize(&model.path(), data.path(), &elsewhere, &["--force"]), 78);
+    assert!(said.contains("is the model itself"), "{said}");
+    assert_eq!(fs::read(&graph).unwrap(), before);
+    let to = model.path().with_file_name("int8");
+    assert!(quantize(&model.path(), data.path(), &to, &[]).status.success());
+}

@@ -106,7 +106,7 @@ impl<'a> Planning<'a> {
         } else if ON_BYTES.contains(&name) && node.input.iter().any(is_quantized) {
             let constant =
                 node.input.iter().any(|input| uses.constants.contains_key(input.as_str()));
-            if !constant && node.attribute("dilations").is_none() {
+            if !constant {
                 self.quantize_around(node);
             }
         }

@@ -102,6 +102,11 @@ impl Rewriting<'_> {
         let graph = self.graph;
         let original = &graph.node[index];
         let mut node = original.clone();
+        if node.op_type == "AveragePool" {
+            // Says nothing, and ONNX Runtime's pooling of bytes does not know it.
+            node.attribute
+                .retain(|one| one.name != "dilations" || one.ints.iter().any(|&by| by != 1));
+        }
         for name in &mut node.input {
             if let Some(dequantized) = self.inputs.get(name.as_str()) {
                 name.clone_from(dequantized);

@@ -111,6 +111,24 @@ fn pooling_passes_bytes_on_as_they_are() {
 }
 
 #[test]
+fn pooling_is_not_told_what_it_would_do_anyway() {
+    for (dilations, kept) in [([1, 1], false), ([2, 2], true)] {
+        let mut model = with_hidden_product();
+        let graph = model.graph.as_mut().unwrap();
+        let pooling = NodeProto::new("AveragePool", "pooled", ["c"])
+            .ints("kernel_shape", &[1, 1])
+            .ints("dilations", &dilations);
+        graph.node.insert(1, pooling);
+        graph.node[2].input[0] = "pooled".to_owned();
+        let model = quantized(model);
+        let graph = model.graph.unwrap();
+        let pooling = graph.node.iter().find(|node| node.op_type == "AveragePool").unwrap();
+        assert_eq!(pooling.attribute("dilations").is_some(), kept);
+        assert_eq!(origin(&graph, &pooling.input[0]).0, "DequantizeLinear");
+    }
+}
+
+#[test]
 fn a_graph_of_old_operators_quantizes_by_the_runtimes_own() {
     let mut old = small();
     old.opset_import[0].version = 11;
