@@ -225,7 +225,7 @@ class Int8(unittest.TestCase):
 
     def test_a_ratio_is_shown_where_there_is_one(self) -> None:
         rows = int8.finished(self.ROWS, {"LitServe, small, int8": 0.006})
-        shown = report.section("int8", {"rows": rows, "conditions": "with avx512_vnni"}).splitlines()
+        shown = report.section("int8", {"machine": "a", "rows": rows, "conditions": "with avx512_vnni"}, "a").splitlines()
         self.assertEqual([line for line in shown if line.startswith(("| resnet", "| Lit"))], [
             "| resnet-serve, small, float32 | 20.0 ± 25 % | – | 20.0 | 30.0 | 5.50 | 100 | – |",
             "| resnet-serve, small, int8 | 50.0 ± 40 % | 4.00 ± 19 % | 20.0 | 30.0 | 5.50 | 100 | – |",
@@ -272,6 +272,14 @@ class Pages(unittest.TestCase):
     def test_the_results_are_what_was_measured(self) -> None:
         known = json.loads((HERE / "compare/results.json").read_text())
         self.assertEqual((HERE / "RESULTS.md").read_text(), report.page(known))
+
+    def test_a_table_from_another_machine_says_so(self) -> None:
+        case = {"rows": {"a": [{"per_second": 1.0}]}, "conditions": "once"}
+        cases = {name: case | {"machine": machine} for name, machine in (("clients", "x"), ("papers", "x"), ("default", "y"))}
+        usual = report.usual_machine(cases)
+        self.assertEqual("x", usual)
+        self.assertIn("*once; on y.*", report.section("default", cases["default"], usual))
+        self.assertIn("*once.*", report.section("papers", cases["papers"], usual))
 
     def test_the_results_under_overload_are_what_was_measured(self) -> None:
         known = json.loads((HERE / "overload/results.json").read_text())

@@ -1,6 +1,7 @@
 """Turns the rows of the cases into RESULTS.md, results.json and pictures."""
 
 import json
+from collections import Counter
 from pathlib import Path
 
 from peers.peers import PEERS
@@ -15,13 +16,11 @@ HERE = Path(__file__).resolve().parent
 
 
 def write(cases: dict[str, Rows], bench: Bench) -> None:
-    """Cases that were not run this time keep the results that they have, if the machine is the same."""
+    """Cases that were not run this time keep the results that they have, and each keeps the machine's name."""
     file = HERE / "results.json"
-    known = json.loads(file.read_text()) if file.exists() else {}
-    if known.get("machine") != machine():
-        known = {"machine": machine(), "cases": {}, "agreed": {}, "left_out": {}}
+    known = json.loads(file.read_text()) if file.exists() else {"cases": {}, "agreed": {}, "left_out": {}}
     for name, rows in cases.items():
-        known["cases"][name] = {"conditions": conditions(bench, name, rows), "rows": rows}
+        known["cases"][name] = {"machine": machine(), "conditions": conditions(bench, name, rows), "rows": rows}
     known["agreed"] |= bench.agreed
     known["left_out"] = {name: why for name, why in (known["left_out"] | bench.left_out).items() if name not in bench.agreed}
     known = rounded(known)
@@ -38,8 +37,14 @@ def draw(known: dict) -> None:
 
 def page(known: dict) -> str:
     found = {name: known["cases"][name] for name in SECTIONS if name in known["cases"]}
-    sections = [section(name, case) for name, case in found.items()]
-    return "\n".join([preamble(known), targets(found), *sections, ON_A_GPU, peers(known)])
+    most = usual_machine(found)
+    sections = [section(name, case, most) for name, case in found.items()]
+    return "\n".join([preamble(most), targets(found), *sections, ON_A_GPU, peers(known)])
+
+
+def usual_machine(cases: dict) -> str:
+    """What most of them were measured on."""
+    return Counter(case["machine"] for case in cases.values()).most_common(1)[0][0]
 
 
 def rounded(value: object) -> object:
@@ -61,10 +66,10 @@ def conditions(bench: Bench, name: str, rows: Rows) -> str:
     return f"{', '.join(parts)}, at commit {bench.commit}"
 
 
-def preamble(known: dict) -> str:
+def preamble(most: str) -> str:
     return f"""# Side by side
 
-Written by `make bench` on {known["machine"]}.
+Written by `make bench` on {most}, where nothing else is said below a table. Each table is of one machine and one run.
 
 Client and servers share the cores. By turns: in each round every server is started anew, warmed up and measured,
 another one first each time. Figures are medians of the rounds, ± half of the distance from the least to the greatest. CPU is
@@ -82,7 +87,7 @@ def targets(cases: dict) -> str:
     return "\n".join([*lines, ""])
 
 
-def section(name: str, case: dict) -> str:
+def section(name: str, case: dict, usual: str) -> str:
     given, rows = SECTIONS[name], case["rows"]
     columns = [column for column in given.columns if any(column.key in found[0] for found in rows.values())]
     lines = [f"## {given.title}", "", *([given.text, ""] if given.text else [])]
@@ -90,7 +95,8 @@ def section(name: str, case: dict) -> str:
         lines += [f"![{given.title}](compare/{name}.svg)", ""]
     lines += ["| | " + " | ".join(column.head for column in columns) + " |", "|---" * (len(columns) + 1) + "|"]
     lines += [f"| {who} | " + " | ".join(cell(found, column) for column in columns) + " |" for who, found in rows.items()]
-    return "\n".join([*lines, "", *refusals(rows), f"*{case['conditions']}.*", ""])
+    elsewhere = "" if case["machine"] == usual else f"; on {case['machine']}"
+    return "\n".join([*lines, "", *refusals(rows), f"*{case['conditions']}{elsewhere}.*", ""])
 
 
 def cell(found: list[dict], column: Column) -> str:
@@ -127,7 +133,7 @@ def peers(known: dict) -> str:
 
 ON_A_GPU = """## On a GPU
 
-This machine has none. [GPU.md](GPU.md) has what was seen on an H200; `benchmarks/gpu.py` measures another.
+These machines have none. [GPU.md](GPU.md) has what was seen on an H200; `benchmarks/gpu.py` measures another.
 """
 
 TORCHSERVE = ("TorchServe is left out: it is no longer maintained, and its workers need PyTorch, gigabytes that an ONNX file "
