@@ -23,6 +23,19 @@ pub fn memory_limit() -> u64 {
     limits.into_iter().chain(machine).min().unwrap_or(u64::MAX)
 }
 
+/// Whether the processor has instructions that multiply vectors of bytes and sum up in 32 bits, as networks
+/// in 8 bits do.
+#[must_use]
+pub fn multiplies_bytes() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    let found = is_x86_feature_detected!("avx512vnni") || is_x86_feature_detected!("avxvnni");
+    #[cfg(target_arch = "aarch64")]
+    let found = std::arch::is_aarch64_feature_detected!("dotprod");
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    let found = false;
+    found
+}
+
 /// Files that the process may open at a time: as many as it may allow itself.
 #[must_use]
 pub fn open_files() -> u64 {

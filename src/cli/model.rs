@@ -22,7 +22,7 @@ pub(super) enum Command {
     Inspect(inspect::Arguments),
     /// List the models in a folder, and those that could be fetched
     List(list::Arguments),
-    /// Make a network compute in 8 bits, calibrated with pictures: several times as fast on a CPU
+    /// Make a network compute in 8 bits, calibrated with pictures, for CPUs with instructions for it
     Quantize(quantize::Arguments),
     /// Record what a model answers to a known picture; every start checks it from then on
     Selftest(selftest::Arguments),

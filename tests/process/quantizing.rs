@@ -251,3 +251,17 @@ fn a_graph_in_another_folder_is_not_replaced_by_its_own_copy() {
     let to = model.path().with_file_name("int8");
     assert!(quantize(&model.path(), data.path(), &to, &[]).status.success());
 }
+
+#[test]
+fn bench_speaks_of_8_bits_where_they_would_gain_something() {
+    let model = SmallModel::build();
+    let folder = quantized(&model.path(), &[]);
+    let int8 = folder.path().join("int8").display().to_string();
+    for (model, may_gain) in [(model.argument(), true), (int8, false)] {
+        let flags = ["bench", "--provider=cpu", "--duration=1ms", "--rounds=2", "--model"];
+        let output = run(&[&flags[..], &[model.as_str()]].concat());
+        assert!(output.status.success(), "{}", stderr(&output));
+        let spoken_of = stdout(&output).contains("`model quantize`");
+        assert_eq!(spoken_of, may_gain && resnet_serve::resources::multiplies_bytes());
+    }
+}

@@ -4,6 +4,11 @@ use super::figures::{Figures, Spread};
 use super::recommendation::{Recommendation, Verdict, WORTH};
 use crate::loading::Layout;
 
+/// For a network in float32 on a processor that multiplies bytes.
+pub(super) const IN_8_BITS: &str = "\
+This processor has instructions for networks in 8 bits: `model quantize` makes one, and says what it
+gains and costs.";
+
 /// What to serve with, why, and what an image that comes alone pays for it.
 pub(super) fn text(found: &Recommendation<'_>, alone: &[Figures]) -> String {
     let flags = flags(found.recommended.setting);

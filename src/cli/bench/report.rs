@@ -1,5 +1,7 @@
 //! What was measured and what to make of it, for people and for programs.
 
+use std::slice::from_ref;
+
 use serde_json::{Value, json};
 
 use super::advice;
@@ -10,7 +12,10 @@ use super::recommendation::Recommendation;
 use crate::api::response::ModelSummary;
 use crate::cli::Failure;
 use crate::cli::output::say;
+use crate::inference::provider::Provider;
 use crate::loading::Layout;
+use crate::model::Model;
+use crate::{networks, resources};
 
 /// What was measured, on what, and what came of it.
 pub(super) struct Report<'a> {
@@ -29,7 +34,24 @@ impl Report<'_> {
         self.print_head()?;
         self.print_busy()?;
         self.print_alone()?;
-        say!("\n{}", advice::text(&self.recommendation, &self.measured.alone))
+        say!("\n{}", advice::text(&self.recommendation, &self.measured.alone))?;
+        if self.would_gain_by_8_bits() {
+            say!("{}", advice::IN_8_BITS)?;
+        }
+        Ok(())
+    }
+
+    /// Whether a network in float32 runs where one in 8 bits would be faster.
+    fn would_gain_by_8_bits(&self) -> bool {
+        let float32 = |model: &Model| {
+            networks::arithmetic(&model.graph)
+                .is_ok_and(|found| found.as_deref() == Some("float32"))
+        };
+        let model = self.measurement.model;
+        let networks = if model.members.is_empty() { from_ref(model) } else { &model.members };
+        self.found.provider == Provider::Cpu
+            && resources::multiplies_bytes()
+            && networks.iter().any(|network| float32(network))
     }
 
     fn print_head(&self) -> Result<(), Failure> {

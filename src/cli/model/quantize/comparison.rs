@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use crate::cli::Failure;
 use crate::loading::{Alone, StartError};
 use crate::preprocess::Pixels;
+use crate::resources;
 
 /// What both made of the same pictures, one after the other.
 #[derive(Debug, Default)]
@@ -47,8 +48,10 @@ impl Comparison {
         let ratio = before.as_secs_f64() / after.as_secs_f64().max(f64::MIN_POSITIVE);
         let verdict = if ratio > 1.0 {
             format!("{ratio:.1} times as fast here")
-        } else {
+        } else if resources::multiplies_bytes() {
             "no faster here".to_owned()
+        } else {
+            "no faster here: this processor has no instructions for it".to_owned()
         };
         let milliseconds = |time: Duration| time.as_secs_f64() * 1e3;
         format!(
