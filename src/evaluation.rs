@@ -7,4 +7,5 @@ pub mod score;
 
 pub use classes::Classes;
 pub use dataset::{Dataset, DatasetError, Sample, files_below};
+pub(crate) use score::share;
 pub use score::{ClassScore, Confusion, Score};

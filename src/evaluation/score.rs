@@ -121,8 +121,9 @@ impl Class {
     }
 }
 
+/// A part of a whole; of nothing, nothing.
 #[expect(clippy::cast_precision_loss, reason = "counts of pictures are far below 2^52")]
-fn share(part: usize, whole: usize) -> f64 {
+pub(crate) fn share(part: usize, whole: usize) -> f64 {
     if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
 }
 

@@ -56,8 +56,9 @@ impl Calibration {
     ) -> Result<Self, CalibrationError> {
         Quantizable::check(&model.graph).map_err(|cause| failed(model, cause))?;
         let folder = model.graph.parent().unwrap_or(Path::new(""));
+        let scores = model.manifest.output.name.as_deref();
         let simplified = runtime.simplify(&model.graph, scratch);
-        let network = simplified.map(|()| Quantizable::read(scratch, folder));
+        let network = simplified.map(|()| Quantizable::read(scratch, folder, scores));
         // What was wrong is known already; that nothing is left to remove is no second error.
         let _ = std::fs::remove_file(scratch);
         let network = network?.map_err(|cause| failed(model, cause))?;

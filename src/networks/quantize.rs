@@ -63,7 +63,7 @@ pub enum QuantizeError {
     NoLayers,
     /// A set of operators that integers cannot be added to.
     #[error(
-        "its operators are ONNX's set {set}, and `{operator}` means something else in set 12, the first that can be quantized; export it anew"
+        "its operators are ONNX's set {set}, and `{operator}` may mean something else in set 12, the first that can be quantized; export it anew"
     )]
     OldOperators {
         /// The version.
@@ -135,16 +135,20 @@ impl Quantizable {
     }
 
     /// Reads a graph and finds the layers in it; `folder` has the files of constants that are not in the
-    /// graph's own. Normalisation is to be folded into convolutions, and casts of weights into the weights,
+    /// graph's own, `scores` is the output that the last layer makes, or any where none is named. Normalisation is to be folded into convolutions, and casts of weights into the weights,
     /// before: a runtime does that when it simplifies a graph.
-    pub fn read(path: &Path, folder: &Path) -> Result<Self, QuantizeError> {
+    pub fn read(path: &Path, folder: &Path, scores: Option<&str>) -> Result<Self, QuantizeError> {
         let failed = |cause: String| QuantizeError::Read { path: path.to_owned(), cause };
         let bytes = std::fs::read(path).map_err(|cause| failed(cause.to_string()))?;
         let model = ModelProto::decode(Bytes::from(bytes));
-        Self::new(model.map_err(|cause| failed(cause.to_string()))?, folder)
+        Self::new(model.map_err(|cause| failed(cause.to_string()))?, folder, scores)
     }
 
-    fn new(mut model: ModelProto, folder: &Path) -> Result<Self, QuantizeError> {
+    fn new(
+        mut model: ModelProto,
+        folder: &Path,
+        scores: Option<&str>,
+    ) -> Result<Self, QuantizeError> {
         let mut graph = model.graph.take().unwrap_or_default();
         for constant in &mut graph.initializer {
             let embedded = constant.embed(folder);
@@ -156,7 +160,7 @@ impl Quantizable {
         // In older files every constant is an input that may be given another value.
         let GraphProto { input, initializer, .. } = &mut graph;
         input.retain(|input| initializer.iter().all(|constant| constant.name != input.name));
-        let plan = Plan::of(&graph);
+        let plan = Plan::of(&graph, scores);
         if plan.layers.is_empty() {
             return Err(QuantizeError::NoLayers);
         }

@@ -6,12 +6,13 @@ use std::sync::Arc;
 
 use clap::Args;
 
-use crate::cli::{Failure, progress};
+use crate::cli::Failure;
 use crate::config::{DeviceFlags, InferenceConfig, above_zero};
 use crate::inference::onnx::OnnxRuntime;
 use crate::inference::provider::ProviderChoice;
 use crate::loading::{self, Alone, Calibration};
 use crate::model::{self, Model};
+use crate::preprocess::Pixels;
 use crate::{pipeline, selftest};
 
 mod comparison;
@@ -21,7 +22,7 @@ mod report;
 
 use comparison::Comparison;
 use folder::Target;
-use pictures::{Chosen, Pictures};
+use pictures::Pictures;
 use report::Report;
 
 /// What `model quantize` takes.
@@ -39,7 +40,7 @@ pub(in crate::cli) struct Arguments {
     #[arg(short, long, value_name = "DIR")]
     output: PathBuf,
 
-    /// Pictures to calibrate with; as many others are compared, if there are more
+    /// Pictures to calibrate with; as many others are compared, or all, where there are not so many
     #[arg(long, value_name = "N", default_value = "256", value_parser = above_zero::<NonZeroUsize>)]
     images: NonZeroUsize,
 
@@ -59,7 +60,7 @@ pub(in crate::cli) struct Arguments {
 
 pub(in crate::cli) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let source = model::resolve(&arguments.model).map_err(Failure::config)?;
-    let chosen = Chosen::from(&arguments.data, arguments.images).map_err(Failure::config)?;
+    let mut pictures = Pictures::find(&arguments.data, arguments.images)?;
     let target = Target::prepare(arguments, &source)?;
     let config = InferenceConfig::from(arguments.device());
     let runtime = OnnxRuntime::load(config.onnxruntime.as_deref()).map_err(Failure::config)?;
@@ -69,15 +70,13 @@ pub(in crate::cli) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let original = Arc::new(Model::load(&source).map_err(Failure::config)?);
     target.spares(&original.graph)?;
     let mut float32 = load(&original)?;
-    let mut pictures = Pictures::of(pipeline::transform(&original.manifest));
+    let transform = pipeline::transform(&original.manifest);
 
     let shape = (float32.slots(), config.cores.get());
     let calibration = Calibration::begin(&runtime, &original, shape, &target.scratch());
     let mut calibration = calibration.map_err(Failure::config)?;
-    let bar = progress::pictures(chosen.calibrating.len()).with_message("calibrating");
-    let calibrated = pictures.each(&chosen.calibrating, &bar, |pixels| {
-        calibration.observe(pixels).map_err(Failure::config)
-    })?;
+    let observe = |pixels: &Pixels| calibration.observe(pixels).map_err(Failure::config);
+    let calibrated = pictures.calibrate(transform, observe)?;
     target.write(&calibration.finish().map_err(Failure::config)?, &original)?;
 
     let quantized = Arc::new(Model::load(target.staging()).map_err(Failure::config)?);
@@ -87,10 +86,8 @@ pub(in crate::cli) fn run(arguments: &Arguments) -> Result<(), Failure> {
             loading::measure(&runtime, target.staging(), &config).map_err(Failure::config)?;
         test.write(target.staging()).map_err(|cause| target.failed(selftest::FILE, &cause))?;
     }
-    let bar = progress::pictures(chosen.comparing.len()).with_message("comparing");
     let mut comparison = Comparison::default();
-    pictures
-        .each(&chosen.comparing, &bar, |pixels| comparison.add(pixels, &mut float32, &mut int8))?;
+    pictures.compare(transform, |pixels| comparison.add(pixels, &mut float32, &mut int8))?;
     let [before, after] = [&original, &quantized].map(|model| folder::size(&model.graph));
     let files = [before?, after?];
     target.put_in_place()?;
@@ -102,7 +99,7 @@ pub(in crate::cli) fn run(arguments: &Arguments) -> Result<(), Failure> {
         calibrated,
         files,
         comparison: &comparison,
-        compared: if chosen.apart() { "other" } else { "same" },
+        compared: pictures.chosen.compared(),
     }
     .print()?;
     pictures.tell_unreadable()

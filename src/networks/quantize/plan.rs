@@ -5,19 +5,26 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use crate::networks::onnx::{DataType, GraphProto, NodeProto, TensorProto};
 
 /// Operators between the last layer and the scores.
-const AFTER_LAST: [&str; 12] = [
+const AFTER_LAST: [&str; 19] = [
     "Add",
+    "AveragePool",
     "Cast",
+    "Clip",
     "Div",
     "Flatten",
+    "GlobalAveragePool",
     "Identity",
     "LogSoftmax",
     "Mul",
+    "ReduceMean",
+    "Relu",
     "Reshape",
     "Sigmoid",
     "Softmax",
     "Squeeze",
     "Sub",
+    "Transpose",
+    "Unsqueeze",
 ];
 
 /// What runtimes compute together with the layer before it.
@@ -39,8 +46,8 @@ pub(super) struct Plan {
     pub(super) kept: usize,
     /// In the order of the graph.
     pub(super) activations: Vec<String>,
-    /// Of those, which have the range of another because they are made of its numbers.
-    pub(super) alike: HashMap<String, String>,
+    /// Of those, whose range another has because they are made of its numbers.
+    pub(super) same_range: HashMap<String, String>,
 }
 
 /// Who reads what in a graph.
@@ -53,16 +60,20 @@ struct Uses<'a> {
 }
 
 impl Plan {
-    pub(super) fn of(graph: &GraphProto) -> Self {
+    /// Of a graph whose scores are the output of that name, or any output.
+    pub(super) fn of(graph: &GraphProto, scores: Option<&str>) -> Self {
         let uses = Uses::of(graph);
         let mut last = HashSet::new();
-        graph.output.iter().for_each(|output| uses.collect_last(&output.name, &mut last));
+        let names = graph.output.iter().map(|output| output.name.as_str());
+        names
+            .filter(|name| scores.is_none_or(|scores| scores == *name))
+            .for_each(|name| uses.collect_last(name, &mut last));
         let mut planning = Planning {
             plan: Self {
                 layers: BTreeMap::new(),
                 kept: 0,
                 activations: Vec::new(),
-                alike: HashMap::new(),
+                same_range: HashMap::new(),
             },
             quantized: HashSet::new(),
             uses: &uses,
@@ -100,7 +111,7 @@ impl<'a> Planning<'a> {
                 if name == "MaxPool" { node.output.len().min(1) } else { node.output.len() };
             for output in node.output.iter().take(of_numbers) {
                 if self.add(output) {
-                    self.plan.alike.insert(output.clone(), first.clone());
+                    self.plan.same_range.insert(output.clone(), first.clone());
                 }
             }
         } else if ON_BYTES.contains(&name) && node.input.iter().any(is_quantized) {

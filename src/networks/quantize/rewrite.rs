@@ -46,7 +46,8 @@ pub(super) fn rewritten(
 fn parameters<'a>(plan: &'a Plan, ranges: &[Range]) -> HashMap<&'a str, QuantizationParameters> {
     let mut parameters = HashMap::new();
     for (activation, range) in plan.activations.iter().zip(ranges) {
-        let other = plan.alike.get(activation).and_then(|other| parameters.get(other.as_str()));
+        let other =
+            plan.same_range.get(activation).and_then(|other| parameters.get(other.as_str()));
         let found = other.copied().unwrap_or_else(|| QuantizationParameters::of(*range));
         parameters.insert(activation.as_str(), found);
     }
@@ -158,7 +159,11 @@ impl Rewriting<'_> {
             Some(bias) => self.floats(bias)?.0,
             None => Vec::new(),
         };
-        let input_scale = self.parameters.get(name(0)).map_or(1.0, |input| input.scale);
+        let unplanned = || QuantizeError::Weights {
+            name: name(1).to_owned(),
+            cause: "what they are multiplied with is not quantized".to_owned(),
+        };
+        let input_scale = self.parameters.get(name(0)).ok_or_else(unplanned)?.scale;
         let channels = Channels::along(axis, &dims);
         let quantized = QuantizedLayer::new((&weights, channels), &biases, input_scale);
         let of_layer = layer.output.first().map_or("", String::as_str);

@@ -19,7 +19,7 @@ fn small() -> ModelProto {
 }
 
 fn of(model: ModelProto) -> Result<Quantizable, QuantizeError> {
-    Quantizable::new(model, Path::new(""))
+    Quantizable::new(model, Path::new(""), None)
 }
 
 /// As if every value had been from -1 to 1.55, and where a rectifier gives it, from 0.
@@ -111,7 +111,7 @@ fn pooling_passes_bytes_on_as_they_are() {
 }
 
 #[test]
-fn pooling_is_not_told_what_it_would_do_anyway() {
+fn dilations_of_one_are_dropped_from_pooling() {
     for (dilations, kept) in [([1, 1], false), ([2, 2], true)] {
         let mut model = with_hidden_product();
         let graph = model.graph.as_mut().unwrap();
@@ -179,13 +179,19 @@ fn a_graph_without_constant_weights_has_nothing_to_quantize() {
 }
 
 #[test]
-fn values_without_ranges_are_refused_by_name() {
+fn there_has_to_be_a_range_for_each_activation() {
     let network = of(small()).unwrap();
     let count = network.plan.activations.len();
-    let unobserved = network.quantize(&[]).unwrap_err().to_string();
-    assert_eq!(unobserved, format!("there are 0 ranges for {count} activations"));
+    let error = network.quantize(&[]).unwrap_err().to_string();
+    assert_eq!(error, format!("there are 0 ranges for {count} activations"));
+}
+
+#[test]
+fn activations_that_are_no_finite_numbers_are_named() {
+    let network = of(small()).unwrap();
     for odd in [f32::NAN, f32::INFINITY] {
-        let mut ranges = vec![Range { minimum: 0.0, maximum: 1.0 }; count];
+        let finite = Range { minimum: 0.0, maximum: 1.0 };
+        let mut ranges = vec![finite; network.plan.activations.len()];
         ranges[1].maximum = odd;
         let error = network.quantize(&ranges).unwrap_err().to_string();
         assert!(error.contains(&network.plan.activations[1]), "{error}");
@@ -193,7 +199,27 @@ fn values_without_ranges_are_refused_by_name() {
 }
 
 #[test]
-fn one_picture_that_is_no_number_is_not_forgotten() {
+fn the_layer_that_makes_the_scores_is_kept_wherever_it_stands() {
+    // As in SqueezeNet: a convolution makes a map of each class's scores.
+    let mut model = with_hidden_product();
+    let graph = model.graph.as_mut().unwrap();
+    graph.node.truncate(1);
+    let convolution = NodeProto::new("Conv", "classes", ["c", "c2.weight", "c.bias"]);
+    graph.node.push(convolution);
+    graph.initializer.push(TensorProto::float32("c2.weight", &[2, 2, 1, 1], &[0.5; 4]));
+    graph.node.push(NodeProto::new("Relu", "rectified", ["classes"]));
+    graph.node.push(NodeProto::new("GlobalAveragePool", "mean", ["rectified"]));
+    graph.node.push(NodeProto::new("Flatten", "scores", ["mean"]));
+    assert_eq!(of(model.clone()).unwrap().layers(), (1, 2));
+    // Another output does not make the layer before it the last.
+    model.graph.as_mut().unwrap().output.push(ValueInfoProto::batched("c", DataType::Float, &[2]));
+    let named = Quantizable::new(model.clone(), Path::new(""), Some("scores")).unwrap();
+    assert_eq!(named.layers(), (1, 2));
+    assert!(matches!(of(model), Err(QuantizeError::NoLayers)));
+}
+
+#[test]
+fn a_range_with_nan_stays_nan() {
     let (odd, fine) =
         (Range { minimum: f32::NAN, maximum: 1.0 }, Range { minimum: 0.0, maximum: 2.0 });
     for merged in [odd.with(fine), fine.with(odd)] {

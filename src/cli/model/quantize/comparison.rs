@@ -3,9 +3,13 @@
 use std::time::{Duration, Instant};
 
 use crate::cli::Failure;
+use crate::evaluation::share;
 use crate::loading::{Alone, StartError};
 use crate::preprocess::Pixels;
 use crate::resources;
+
+/// Less is noise.
+const LEAST_GAIN: f64 = 1.05;
 
 /// What both made of the same pictures, one after the other.
 #[derive(Debug, Default)]
@@ -42,11 +46,11 @@ impl Comparison {
         share(self.alike, self.pictures)
     }
 
-    /// In two lines; `which` pictures these were.
+    /// In two lines; `which` pictures these were, after their number.
     pub(super) fn told(&self, which: &str) -> String {
         let (before, after) = (median(&self.float32), median(&self.int8));
         let ratio = before.as_secs_f64() / after.as_secs_f64().max(f64::MIN_POSITIVE);
-        let verdict = if ratio > 1.0 {
+        let verdict = if ratio >= LEAST_GAIN {
             format!("{ratio:.1} times as fast here")
         } else if resources::multiplies_bytes() {
             "no faster here".to_owned()
@@ -56,7 +60,7 @@ impl Comparison {
         let milliseconds = |time: Duration| time.as_secs_f64() * 1e3;
         format!(
             "one picture     {:.2} ms → {:.2} ms, {verdict}\n\
-             same best class {:.1} % of {} {which} pictures",
+             same best class {:.1} % of {} {which}",
             milliseconds(before),
             milliseconds(after),
             self.alike() * 100.0,
@@ -82,11 +86,6 @@ fn median(times: &[Duration]) -> Duration {
     sorted.get(sorted.len() / 2).copied().unwrap_or_default()
 }
 
-#[expect(clippy::cast_precision_loss, reason = "pictures are fewer than 2^52")]
-fn share(part: usize, whole: usize) -> f64 {
-    part as f64 / whole.max(1) as f64
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -101,12 +100,12 @@ mod tests {
             int8: vec![millis(11), millis(10), millis(60)],
         };
         assert_eq!(
-            comparison.told("other"),
+            comparison.told("other pictures"),
             "one picture     44.00 ms → 11.00 ms, 4.0 times as fast here\n\
              same best class 66.7 % of 3 other pictures"
         );
         let slower =
             Comparison { int8: comparison.float32, float32: comparison.int8, ..comparison };
-        assert!(slower.told("same").contains("no faster here"), "{}", slower.told("same"));
+        assert!(slower.told("pictures").contains("no faster here"), "{slower:?}");
     }
 }

@@ -15,6 +15,9 @@ use crate::selftest::FILE as SELF_TEST;
 
 const MANIFEST: &str = "model.toml";
 
+/// What a folder gets or loses, in the order in which it does: `model.toml` says what the others are.
+const FILES: [&str; 4] = [GRAPH, LABELS, SELF_TEST, MANIFEST];
+
 /// Where the new model goes.
 pub(super) struct Target<'a> {
     folder: &'a Path,
@@ -35,9 +38,9 @@ impl<'a> Target<'a> {
                 "`{source}` is an ensemble; quantize its members one by one"
             )));
         }
-        let graph = folder.join(GRAPH);
-        if graph.exists() && !arguments.force {
-            let there = graph.display();
+        let there = FILES.map(|file| folder.join(file)).into_iter().find(|file| file.exists());
+        if let Some(there) = there.filter(|_| !arguments.force) {
+            let there = there.display();
             return Err(Failure::Config(format!(
                 "`{there}` is there already; --force replaces it"
             )));
@@ -94,14 +97,13 @@ impl<'a> Target<'a> {
     pub(super) fn put_in_place(self) -> Result<(), Failure> {
         let failed = |cause| cannot_write(self.folder, &cause);
         fs::create_dir_all(self.folder).map_err(failed)?;
-        let old_test = self.folder.join(SELF_TEST);
-        if old_test.exists() {
-            fs::remove_file(old_test).map_err(failed)?;
-        }
-        for entry in fs::read_dir(self.staging()).map_err(failed)? {
-            let entry = entry.map_err(failed)?;
-            let to = self.folder.join(entry.file_name());
-            fs::rename(entry.path(), to).map_err(failed)?;
+        for file in FILES {
+            let (from, to) = (self.staging().join(file), self.folder.join(file));
+            if from.exists() {
+                fs::rename(from, to).map_err(failed)?;
+            } else if to.exists() {
+                fs::remove_file(to).map_err(failed)?;
+            }
         }
         Ok(())
     }

@@ -20,7 +20,7 @@ pub(super) struct Report<'a> {
     /// Of the graphs before and after.
     pub(super) files: [u64; 2],
     pub(super) comparison: &'a Comparison,
-    /// Which pictures it was made with.
+    /// Which pictures it was made with, after their number.
     pub(super) compared: &'a str,
 }
 
