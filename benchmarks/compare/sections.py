@@ -54,6 +54,12 @@ def paper_points(rows: Rows) -> str:
     return plot.points("Time for a picture, one client", ("multiply-adds, G", "ms"), found)
 
 
+def int8_bars(rows: Rows) -> str:
+    one = ", resnet50"
+    found = {name.replace(one, ""): [row["per_second"] for row in rows[name]] for name in rows if one in name}
+    return plot.bars("ResNet-50 in float32 and in 8 bits, images per second", found, OURS)
+
+
 SECTIONS = {
     "front-end": Section(
         "(a) The front end alone", "A network that costs next to nothing, so that what is left is the server: HTTP, "
@@ -95,12 +101,12 @@ SECTIONS = {
         "(i) Networks in 8 bits", "The default model and the ResNet-50 of (b), each in float32 and as `resnet-serve model quantize` "
         "writes it, calibrated with the pictures that are sent. The peers serve the same int8 file. `÷ float32` is the median of "
         "the rounds' ratios of images/s here. The gain depends on the processor: without instructions that multiply 8-bit "
-        "numbers and add up the products (VNNI on x86, dot products on arm64) it is much less; those that this one has are "
+        "numbers and add up the products (VNNI on x86, dot products on arm64) it is less; those that this one has are "
         "named below the table. `probability apart` is the median over all pictures through the default model in 8 bits; more than "
         f"{INT8_APART:g} ends the run. The tolerance is wider than that of float32 under \"The peers\", because rounding to 8 bits "
         "amplifies the differences between two decoders.",
         [RATE, Column("÷ float32", "of_float32", 2, spread=True), P50, P99, CPU, MEMORY, Column("probability apart", "apart", 4)],
-        times_as_long=TIMES_AS_LONG, processor=lambda: f"instructions for 8 bits: {int8_instructions()}"),
+        int8_bars, times_as_long=TIMES_AS_LONG, processor=lambda: f"instructions for 8 bits: {int8_instructions()}"),
     "telemetry": Section(
         "What it costs to be watched", "The network of (a). On: a line of log for each request as JSON, every request traced and "
         "its spans sent by OTLP over HTTP to a receiver on the same cores, metrics scraped every second. Above are medians of the rounds' ratios.",
