@@ -6,6 +6,7 @@ use super::names::Names;
 use super::parameters::{Channels, QuantizationParameters, QuantizedLayer};
 use super::plan::Plan;
 use super::{Quantizable, QuantizeError, Range};
+use crate::networks::onnx::make::to_i64;
 use crate::networks::onnx::{GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto};
 
 /// The first set of ONNX's operators in which weights may have a scale for each channel.
@@ -136,14 +137,16 @@ impl Rewriting<'_> {
             ["uint8", "scale", "zero_point"].map(|word| self.names.fresh(&format!("{to}.{word}")));
         self.constants.push(TensorProto::float32(&scale, &[], &[parameters.scale]));
         self.constants.push(TensorProto::uint8(&zero_point, parameters.zero_point));
-        self.operator("QuantizeLinear", [from, &scale, &zero_point], &bytes);
-        self.operator("DequantizeLinear", [&bytes, &scale, &zero_point], to);
+        let quantize = self.operator("QuantizeLinear", [from, &scale, &zero_point], &bytes);
+        let dequantize = self.operator("DequantizeLinear", [&bytes, &scale, &zero_point], to);
+        self.nodes.extend([quantize, dequantize]);
     }
 
-    fn operator<const N: usize>(&mut self, name: &str, inputs: [&str; N], output: &str) {
+    /// A node that quantizes or does the reverse.
+    fn operator(&mut self, name: &str, inputs: [&str; 3], output: &str) -> NodeProto {
         let named = NodeProto::new(name, &self.names.fresh(&format!("{output}.{name}")), inputs);
         let (output, domain) = (vec![output.to_owned()], self.domain.to_owned());
-        self.nodes.push(NodeProto { output, domain, ..named });
+        NodeProto { output, domain, ..named }
     }
 
     /// A layer's weights and bias. They are named after the layer: two that share weights share no scales.
@@ -191,10 +194,9 @@ impl Rewriting<'_> {
         let [scale, zero_point, dequantized] = ["scale", "zero_point", "dequantized"]
             .map(|word| self.names.fresh(&format!("{}.{word}", stored.name)));
         zero_points.name.clone_from(&zero_point);
-        self.operator("DequantizeLinear", [&stored.name, &scale, &zero_point], &dequantized);
-        if let Some(node) = self.nodes.pop() {
-            self.nodes.push(node.int("axis", i64::try_from(axis).unwrap_or(0)));
-        }
+        let inputs = [stored.name.as_str(), &scale, &zero_point];
+        let dequantize = self.operator("DequantizeLinear", inputs, &dequantized);
+        self.nodes.push(dequantize.int("axis", to_i64(axis)));
         self.constants.push(TensorProto::float32(&scale, &[scales.len()], scales));
         self.constants.extend([zero_points, stored]);
         dequantized
