@@ -33,7 +33,7 @@ mod layout;
 pub use alone::Alone;
 pub use bare::{BareSessions, bare};
 pub use calibration::{Calibration, CalibrationError};
-pub use known::measure;
+pub use known::{measure, measure_loaded};
 pub use layout::Layout;
 
 use known::Known;

@@ -4,6 +4,7 @@ use std::fmt;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::slice::from_ref;
 use std::sync::Arc;
 
 use thiserror::Error;
@@ -119,6 +120,11 @@ impl Model {
     #[must_use]
     pub fn sha256(&self) -> &str {
         self.fingerprint.wait().unwrap_or_default()
+    }
+
+    /// Those of an ensemble, or the model itself.
+    pub(crate) fn networks(self: &Arc<Self>) -> &[Arc<Self>] {
+        if self.members.is_empty() { from_ref(self) } else { &self.members }
     }
 
     fn load_network(folder: &Path) -> Result<Self, ModelError> {

@@ -116,13 +116,11 @@ impl OnnxRuntime {
         (provider, tensorrt_cache): (Provider, Option<PathBuf>),
         intra_threads: usize,
     ) -> SessionFactory {
-        let alone = [Arc::clone(&model)];
-        let networks = if model.members.is_empty() { &alone } else { model.members.as_slice() };
         let member = |model: &Arc<Model>| Member {
             model: Arc::clone(model),
             prepacked: Arc::new(PrepackedWeights::new()),
         };
-        let members = networks.iter().map(member).collect();
+        let members = model.networks().iter().map(member).collect();
         let runtime = self.clone();
         SessionFactory { runtime, model, provider, tensorrt_cache, intra_threads, members }
     }

@@ -14,7 +14,7 @@ use crate::ranking;
 type Mistake<'a> = (&'a Model, String);
 
 /// Tries each network of a model.
-pub(super) fn check(model: &Model, engine: &mut OnnxEngine) -> Result<(), StartError> {
+pub(super) fn check(model: &Arc<Model>, engine: &mut OnnxEngine) -> Result<(), StartError> {
     let failed = |cause| does_not_run(model, cause);
     let mistakes = mistakes(model, engine, &mottled(model)).map_err(failed)?;
     if mistakes.is_empty() {
@@ -35,20 +35,16 @@ pub(super) fn check(model: &Model, engine: &mut OnnxEngine) -> Result<(), StartE
 }
 
 fn mistakes<'a>(
-    model: &'a Model,
+    model: &'a Arc<Model>,
     engine: &mut OnnxEngine,
     picture: &Pixels,
 ) -> Result<Vec<Mistake<'a>>, InferenceError> {
     let batch = batch_of(&model.manifest, engine.fixed_batch().unwrap_or(1), picture);
     let of_each = engine.scores_of_each(&batch)?;
-    let networks: Vec<&Model> = match model.members.as_slice() {
-        [] => vec![model],
-        members => members.iter().map(Arc::as_ref).collect(),
-    };
     let mistakes =
-        networks.into_iter().zip(&of_each).filter_map(|(network, (scores, activation))| {
+        model.networks().iter().zip(&of_each).filter_map(|(network, (scores, activation))| {
             let row = scores.rows().next()?;
-            Some((network, mistake(row, *activation)?))
+            Some((&**network, mistake(row, *activation)?))
         });
     Ok(mistakes.collect())
 }

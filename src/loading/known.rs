@@ -44,13 +44,22 @@ pub fn measure(
     config: &InferenceConfig,
 ) -> Result<SelfTest, StartError> {
     let model = Arc::new(Model::load(&model::resolve(folder)?)?);
+    measure_loaded(&model, &mut Alone::load(runtime, Arc::clone(&model), config)?)
+}
+
+/// The same for a network that runs already.
+///
+/// # Errors
+///
+/// When it does not run, or gives scores that are no finite numbers.
+pub fn measure_loaded(model: &Model, network: &mut Alone) -> Result<SelfTest, StartError> {
     let transform = pipeline::transform(&model.manifest);
-    let picture = KnownPicture::new(transform).map_err(|cause| failed(&model, cause))?;
-    let logits = Alone::load(runtime, Arc::clone(&model), config)?.logits(&picture.pixels)?;
+    let picture = KnownPicture::new(transform).map_err(|cause| failed(model, cause))?;
+    let logits = network.logits(&picture.pixels)?;
     if logits.iter().all(|score| score.is_finite()) {
         Ok(SelfTest::new(picture, logits))
     } else {
-        Err(failed(&model, SelfTestError::NotFinite))
+        Err(failed(model, SelfTestError::NotFinite))
     }
 }
 

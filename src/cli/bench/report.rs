@@ -1,7 +1,5 @@
 //! What was measured and what to make of it, for people and for programs.
 
-use std::slice::from_ref;
-
 use serde_json::{Value, json};
 
 use super::advice;
@@ -47,11 +45,9 @@ impl Report<'_> {
             networks::arithmetic(&model.graph)
                 .is_ok_and(|found| found.as_deref() == Some("float32"))
         };
-        let model = self.measurement.model;
-        let networks = if model.members.is_empty() { from_ref(model) } else { &model.members };
         self.found.provider == Provider::Cpu
             && resources::multiplies_bytes()
-            && networks.iter().any(|network| float32(network))
+            && self.measurement.model.networks().iter().any(|network| float32(network))
     }
 
     fn print_head(&self) -> Result<(), Failure> {

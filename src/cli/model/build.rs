@@ -7,6 +7,7 @@ use clap::{Args, ValueEnum};
 
 use crate::cli::Failure;
 use crate::cli::output::say;
+use crate::model::derived::{GRAPH, LABELS};
 use crate::model::digest;
 use crate::model::template::{self, Template};
 use crate::networks::{
@@ -111,11 +112,9 @@ enum PrecisionName {
     Fp16,
 }
 
-const LABELS: &str = "labels.tsv";
-
 pub(in crate::cli) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let folder = &arguments.output;
-    let graph = folder.join("model.onnx");
+    let graph = folder.join(GRAPH);
     if graph.exists() && !arguments.force {
         let there = graph.display();
         return Err(Failure::Config(format!("`{there}` is there already; --force replaces it")));

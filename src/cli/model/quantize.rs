@@ -82,8 +82,7 @@ pub(in crate::cli) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let quantized = Arc::new(Model::load(target.staging()).map_err(Failure::config)?);
     let mut int8 = load(&quantized)?;
     if source.join(selftest::FILE).exists() {
-        let test =
-            loading::measure(&runtime, target.staging(), &config).map_err(Failure::config)?;
+        let test = loading::measure_loaded(&quantized, &mut int8).map_err(Failure::config)?;
         test.write(target.staging()).map_err(|cause| target.failed(selftest::FILE, &cause))?;
     }
     let mut comparison = Comparison::default();

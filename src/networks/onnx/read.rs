@@ -54,25 +54,29 @@ impl TensorProto {
         if self.data_type() != DataType::Int64 {
             return None;
         }
-        let values = if self.raw_data.is_empty() {
-            self.int64_data.clone()
-        } else {
-            let (chunks, _) = self.raw_data.as_chunks::<8>();
-            chunks.iter().copied().map(i64::from_le_bytes).collect()
-        };
-        (u64::try_from(values.len()).ok() == self.element_count()).then_some(values)
+        self.all_of(self.raw_or(&self.int64_data, i64::from_le_bytes))
     }
 
     /// The values of a float32 constant that is stored in this file.
     pub(crate) fn float32_values(&self) -> Option<Vec<f32>> {
-        let values = if self.raw_data.is_empty() {
-            self.float_data.clone()
-        } else {
-            let (chunks, _) = self.raw_data.as_chunks::<4>();
-            chunks.iter().copied().map(f32::from_le_bytes).collect()
-        };
-        let complete = u64::try_from(values.len()).ok() == self.element_count();
-        (complete && self.data_type() == DataType::Float).then_some(values)
+        if self.data_type() != DataType::Float {
+            return None;
+        }
+        self.all_of(self.raw_or(&self.float_data, f32::from_le_bytes))
+    }
+
+    /// The numbers in `raw_data`, or where that is empty, in the list of their type.
+    fn raw_or<T: Copy, const N: usize>(&self, listed: &[T], from: fn([u8; N]) -> T) -> Vec<T> {
+        if self.raw_data.is_empty() {
+            return listed.to_vec();
+        }
+        let (chunks, _) = self.raw_data.as_chunks::<N>();
+        chunks.iter().copied().map(from).collect()
+    }
+
+    /// The values, if they are as many as the shape says.
+    fn all_of<T>(&self, values: Vec<T>) -> Option<Vec<T>> {
+        (u64::try_from(values.len()).ok() == self.element_count()).then_some(values)
     }
 }
 

@@ -6,6 +6,7 @@ use crate::cli::Failure;
 use crate::evaluation::share;
 use crate::loading::{Alone, StartError};
 use crate::preprocess::Pixels;
+use crate::ranking::top_k;
 use crate::resources;
 
 /// Less is noise.
@@ -14,8 +15,7 @@ const LEAST_GAIN: f64 = 1.05;
 /// What both made of the same pictures, one after the other.
 #[derive(Debug, Default)]
 pub(super) struct Comparison {
-    pictures: usize,
-    /// Whose best class is the same.
+    /// How many have the same best class.
     alike: usize,
     float32: Vec<Duration>,
     int8: Vec<Duration>,
@@ -28,7 +28,7 @@ impl Comparison {
         float32: &mut Alone,
         int8: &mut Alone,
     ) -> Result<(), Failure> {
-        if self.pictures == 0 {
+        if self.float32.is_empty() {
             // First runs take longer than others.
             float32.logits(pixels).and_then(|_| int8.logits(pixels)).map_err(Failure::config)?;
         }
@@ -36,14 +36,13 @@ impl Comparison {
         self.float32.push(took);
         let (found, took) = timed(int8, pixels).map_err(Failure::config)?;
         self.int8.push(took);
-        self.pictures += 1;
         self.alike += usize::from(best(&expected) == best(&found));
         Ok(())
     }
 
     /// The share of pictures with the same best class.
     pub(super) fn alike(&self) -> f64 {
-        share(self.alike, self.pictures)
+        share(self.alike, self.float32.len())
     }
 
     /// In two lines; `which` pictures these were, after their number.
@@ -64,7 +63,7 @@ impl Comparison {
             milliseconds(before),
             milliseconds(after),
             self.alike() * 100.0,
-            self.pictures,
+            self.float32.len(),
         )
     }
 }
@@ -76,8 +75,7 @@ fn timed(network: &mut Alone, pixels: &Pixels) -> Result<(Vec<f32>, Duration), S
 }
 
 fn best(scores: &[f32]) -> Option<usize> {
-    let places = scores.iter().enumerate();
-    places.max_by(|(_, a), (_, b)| a.total_cmp(b)).map(|(class, _)| class)
+    top_k(scores, 1).first().map(|best| best.class)
 }
 
 fn median(times: &[Duration]) -> Duration {
@@ -94,7 +92,6 @@ mod tests {
     fn what_was_seen_is_told_with_its_ratio() {
         let millis = Duration::from_millis;
         let comparison = Comparison {
-            pictures: 3,
             alike: 2,
             float32: vec![millis(90), millis(40), millis(44)],
             int8: vec![millis(11), millis(10), millis(60)],
