@@ -11,9 +11,11 @@ import json
 import subprocess
 import sys
 import tempfile
+import time
+import urllib.request
 from pathlib import Path
 
-from peers.servers import BINARY, ROOT, end_on_sigterm, load_client, resnet_serve
+from peers.servers import BINARY, ROOT, NotReady, Server, end_on_sigterm, load_client, resnet_serve
 
 # In half precision from bytes, and as it is built by default.
 MODELS = {"half": ["--precision", "fp16", "--input-type", "uint8"], "single": []}
@@ -45,10 +47,13 @@ def main() -> None:
     end_on_sigterm()
     with tempfile.TemporaryDirectory() as folder:
         models = {name: build(name, flags, Path(folder)) for name, flags in MODELS.items()}
-        for name, model in models.items():
-            network_alone(name, model, options)
-        answers(models, options)
-        from_jpeg(models["half"], options)
+        if "network" in options.parts:
+            for name, model in models.items():
+                network_alone(name, model, options)
+        if "answers" in options.parts:
+            answers(models, options)
+        if "jpeg" in options.parts:
+            from_jpeg(models["half"], options)
 
 
 def parse() -> argparse.Namespace:
@@ -57,6 +62,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--provider", default="cuda", choices=["cuda", "tensorrt", "cpu"], help="default: %(default)s")
     parser.add_argument("--batch-sizes", type=numbers, default=[1, 8, 32, 128], metavar="N,…", help="default: 1,8,32,128")
     parser.add_argument("--clients", type=numbers, default=[1, 64, 256], metavar="N,…", help="default: 1,64,256")
+    parser.add_argument("--parts", type=lambda text: text.split(","), default=["network", "answers", "jpeg"], metavar="PART,…",
+                        help="default: network,answers,jpeg")
     parser.add_argument("--seconds", type=float, default=2.0, help="of each measurement (default: %(default)s)")
     return parser.parse_args()
 
@@ -91,32 +98,68 @@ def answers(models: dict[str, Path], options: argparse.Namespace) -> None:
     expected = classify(models["single"], "cpu", options.photos)
     print()
     for name, model in models.items():
-        found = classify(model, options.provider, options.photos)
-        pairs = list(zip(found, expected, strict=True))
-        same = sum(one["class"] == other["class"] for one, other in pairs)
-        apart = max(abs(one["probability"] / other["probability"] - 1) for one, other in pairs)
-        print(f"{name} precision: {same} of {len(pairs)} pictures have the CPU's first class, probabilities {apart:.2%} apart at most")
+        compare(f"{name} precision", classify(model, options.provider, options.photos), expected)
+
+
+def compare(what: str, found: list[dict], expected: list[dict]) -> None:
+    pairs = list(zip(found, expected, strict=True))
+    same = sum(one["class"] == other["class"] for one, other in pairs)
+    apart = max(abs(one["probability"] / other["probability"] - 1) for one, other in pairs)
+    print(f"{what}: {same} of {len(pairs)} pictures have the CPU's first class, probabilities {apart:.2%} apart at most")
 
 
 def classify(model: Path, provider: str, photos: Path) -> list[dict]:
     """The first prediction of each picture."""
-    pictures = sorted(path for path in photos.iterdir() if path.suffix.lower() in SUFFIXES)
-    command = [BINARY, "classify", "--model", model, "--provider", provider, "--json", *pictures]
+    command = [BINARY, "classify", "--model", model, "--provider", provider, "--json", *pictures(photos)]
     answered = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
     return [result["predictions"][0] for result in json.loads(answered)["results"]]
 
 
+def pictures(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
+
+
 def from_jpeg(model: Path, options: argparse.Namespace) -> None:
-    for sessions in (1, 2):
-        with resnet_serve(model, ["--provider", options.provider, "--sessions", str(sessions)]) as server:
-            print(f"\nready after {server.seconds_to_ready:.1f} s", flush=True)
-            for clients in options.clients:
-                found = load_client(server.url, options.photos, "--clients", clients, "--duration",
-                                    max(1, round(2 * options.seconds)))
-                times = found["answers_ms"]
-                print(f"JPEG to labels, {sessions} session(s), {clients} clients: {found['goodput_per_second']:,.0f} images/s, "
-                      f"p50 {times['p50']:.1f} ms, p99 {times['p99']:.1f} ms, refused {found['refused']}, expired {found['expired']}, "
-                      f"other statuses {found['other_statuses']}", flush=True)
+    """What the server answers a second, with each decoder, and whether the answers are the same."""
+    answered = {}
+    for decoder in ("cpu", "nvjpeg"):
+        try:
+            with resnet_serve(model, ["--provider", options.provider, "--jpeg-decoder", decoder]) as server:
+                print(f"\nJPEG decoded by {decoder}: ready after {server.seconds_to_ready:.1f} s", flush=True)
+                answered[decoder] = [ask(server.url, photo) for photo in pictures(options.photos)]
+                for clients in options.clients:
+                    print(rate(server, clients, options), flush=True)
+                if decoder == "nvjpeg":
+                    results = ("decoded", "broken", "failed")
+                    counts = {result: unit_images(server, result) for result in results}
+                    print(f"pictures that the unit was given: {counts}")
+        except NotReady as cause:
+            print(f"\nno JPEG decoded by {decoder}: {str(cause).strip().splitlines()[-1]}")
+    if "nvjpeg" in answered:
+        compare("with nvjpeg", answered["nvjpeg"], answered["cpu"])
+
+
+def rate(server: Server, clients: int, options: argparse.Namespace) -> str:
+    used, began = server.cpu_seconds(), time.monotonic()
+    found = load_client(server.url, options.photos, "--clients", clients, "--duration", max(1, round(2 * options.seconds)))
+    cores = (server.cpu_seconds() - used) / (time.monotonic() - began)
+    times = found["answers_ms"]
+    return (f"{clients} clients: {found['goodput_per_second']:,.0f} images/s, p50 {times['p50']:.1f} ms, p99 {times['p99']:.1f} ms, "
+            f"{cores:.1f} cores busy in the server, refused {found['refused']}, expired {found['expired']}, "
+            f"other statuses {found['other_statuses']}")
+
+
+def unit_images(server: Server, result: str) -> int:
+    try:
+        return int(server.series("resnet_serve_jpeg_unit_images_total", f'{{result="{result}"}}'))
+    except KeyError:
+        return 0
+
+
+def ask(url: str, photo: Path) -> dict:
+    """The first prediction of a photo."""
+    with urllib.request.urlopen(urllib.request.Request(url, photo.read_bytes(), {"Content-Type": "image/jpeg"})) as response:
+        return json.load(response)["results"][0]["predictions"][0]
 
 
 if __name__ == "__main__":

@@ -30,8 +30,10 @@ from peers.photos import listed
 from peers.servers import ROOT
 
 # nvjpeg.h
-WAYS = {"Huffman on the CPU": 1, "all on the GPU": 2, "the GPU's own unit": 3}
 INTERPOLATING, RGB_INTERLEAVED, COMPONENTS = 1 << 5, 5, 4
+# The implementation and its flags. What has its colours whole, 4:4:4, looks the same without interpolation.
+WAYS = {"Huffman on the CPU": (1, INTERPOLATING), "all on the GPU": (2, INTERPOLATING), "the GPU's own unit": (3, INTERPOLATING),
+        "the GPU's own unit, nothing interpolated": (3, 0)}
 STATUS = {2: "invalid parameter", 3: "bad JPEG", 4: "JPEG not supported", 5: "out of memory", 6: "execution failed",
           7: "not on this GPU", 8: "internal error", 9: "not implemented", 10: "incomplete"}
 # driver_types.h
@@ -62,10 +64,11 @@ def library(name: str) -> ctypes.CDLL:
 class Decoder:
     """One state of nvJPEG with its stream, and memory for a batch here and on the device; for one thread."""
 
-    def __init__(self, nvjpeg: ctypes.CDLL, cuda: ctypes.CDLL, way: int) -> None:
+    def __init__(self, nvjpeg: ctypes.CDLL, cuda: ctypes.CDLL, way: tuple[int, int]) -> None:
+        implementation, flags = way
         self.nvjpeg, self.cuda = nvjpeg, cuda
         self.handle, self.state, self.stream = c_void_p(), c_void_p(), c_void_p()
-        check("nvjpegCreateEx", nvjpeg.nvjpegCreateEx(way, None, None, c_uint(INTERPOLATING), byref(self.handle)))
+        check("nvjpegCreateEx", nvjpeg.nvjpegCreateEx(implementation, None, None, c_uint(flags), byref(self.handle)))
         check("nvjpegJpegStateCreate", nvjpeg.nvjpegJpegStateCreate(self.handle, byref(self.state)))
         check("cudaStreamCreate", cuda.cudaStreamCreate(byref(self.stream)))
         self.capacity, self.device, self.host, self.batch = 0, c_void_p(), c_void_p(), 0

@@ -2,7 +2,7 @@
 
 use std::env;
 use std::net::SocketAddr;
-use std::num::{NonZeroU64, NonZeroUsize};
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -11,16 +11,19 @@ use clap::Args;
 use thiserror::Error;
 
 use self::doors::DoorFlags;
+use self::images::ImageFlags;
 use self::telemetry::TelemetryFlags;
 use crate::resources;
 use crate::telemetry::TelemetryConfig;
 
 mod doors;
+mod images;
 mod inference;
 mod origin;
 mod telemetry;
 
 pub use self::doors::Doors;
+pub use self::images::JpegDecoder;
 pub use self::inference::{DeviceFlags, InferenceConfig, InferenceFlags};
 pub(crate) use self::inference::{above_zero, few, one_model};
 pub use self::origin::Origin;
@@ -166,16 +169,8 @@ pub struct ServeFlags {
     )]
     max_body: ByteSize,
 
-    /// Largest picture, in pixels as it is stored
-    #[arg(
-        long,
-        help_heading = "Limits",
-        env = "RESNET_SERVE_MAX_PIXELS",
-        value_name = "N",
-        value_parser = above_zero::<NonZeroU64>,
-        default_value = "100000000"
-    )]
-    max_pixels: NonZeroU64,
+    #[command(flatten)]
+    images: ImageFlags,
 
     /// Memory for all bodies and pixels together, in bytes [default: a third of the memory limit,
     /// or less if the networks leave less]
@@ -220,6 +215,8 @@ pub struct Config {
     pub drain_timeout: Duration,
     /// Bytes of a body.
     pub max_body: usize,
+    /// What decodes JPEGs.
+    pub jpeg_decoder: JpegDecoder,
     /// Pixels of a picture.
     pub max_pixels: u64,
     /// Bytes of bodies and pixels.
@@ -270,7 +267,8 @@ impl ServeFlags {
             drain_delay: self.drain_delay.into(),
             drain_timeout: self.drain_timeout.into(),
             max_body: usize::try_from(self.max_body.as_u64()).unwrap_or(usize::MAX),
-            max_pixels: self.max_pixels.get(),
+            jpeg_decoder: self.images.jpeg_decoder,
+            max_pixels: self.images.max_pixels.get(),
             memory_budget: budget,
             watch: self.watch.map(Into::into),
             memory_budget_is_fixed: self.memory_budget.is_some(),

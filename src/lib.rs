@@ -14,6 +14,7 @@ pub mod file_state;
 pub mod grpc;
 pub mod history;
 pub mod inference;
+pub mod jpeg_unit;
 pub mod keys;
 pub mod loading;
 pub mod memory;

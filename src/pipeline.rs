@@ -13,6 +13,7 @@ use crate::batching::{Content, JobError, Prepared, Queue, Rejection, Row, Slot, 
 use crate::cpu_pool::{CpuPool, Lane};
 use crate::explanation::Explainer;
 use crate::inference::{FeatureShapes, Wanted};
+use crate::jpeg_unit::JpegUnit;
 use crate::memory::{Charge, MemoryBudget};
 use crate::model::{Manifest, Model};
 use crate::preprocess::{ImageError, ImageHeader, Transform};
@@ -40,6 +41,8 @@ use waiting::Waiting;
 pub struct Resources {
     /// Decodes and resizes.
     pub pool: CpuPool,
+    /// Decodes JPEGs, where a GPU is asked to.
+    pub jpeg_unit: Option<JpegUnit>,
     /// Bounds bodies and pixels.
     pub memory: MemoryBudget,
     /// Pixels that a picture may have, as it is stored.

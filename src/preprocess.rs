@@ -3,6 +3,7 @@
 //! [`ImageHeader::parse`] says what a picture is and what decoding it will cost; [`Transform::apply`] gives
 //! the [`Pixels`] that torchvision would make of it; [`Packing`] writes them into a batch.
 
+mod baseline;
 mod color;
 mod decode;
 mod error;
@@ -16,10 +17,11 @@ mod resize;
 mod seen;
 mod transform;
 
+pub use baseline::Baseline;
 pub use error::ImageError;
 pub use header::{ImageFormat, ImageHeader};
 pub use orient::Orientation;
 pub use pack::{Packing, Slot};
 pub use pixels::Pixels;
 pub use seen::Seen;
-pub use transform::Transform;
+pub use transform::{Picture, Transform};

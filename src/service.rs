@@ -1,6 +1,7 @@
 //! The service from start to exit: parts, listeners, warm-up, drain, in that order.
 
 use std::io;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,11 +13,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api::listener::{self, Entrance};
 use crate::api::{self, AdminState, Router};
-use crate::config::{Config, Doors};
+use crate::config::{Config, Doors, JpegDecoder};
 use crate::cpu_pool::CpuPool;
 use crate::grpc;
 use crate::history::History;
 use crate::inference::provider::Provider;
+use crate::jpeg_unit::{self, JpegUnit};
 use crate::keys::{Keys, KeysError};
 use crate::loading::StartError;
 use crate::memory::MemoryBudget;
@@ -71,10 +73,16 @@ pub enum ServeError {
         /// What the system says.
         cause: io::Error,
     },
+    /// The GPU's unit for JPEG is asked for and is not there.
+    #[error("--jpeg-decoder nvjpeg cannot be had: {0}")]
+    JpegUnit(String),
     /// A signal cannot be handled.
     #[error("cannot handle signals: {0}")]
     Signals(io::Error),
 }
+
+/// One copies pixels while the other decodes; more brought nothing on an H200.
+const JPEG_THREADS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1);
 
 /// The models, and what it takes to load them anew.
 struct Loaded {
@@ -291,6 +299,7 @@ fn resources(config: &Config, metrics: &Arc<Metrics>) -> Resources {
     metrics.build_info.with_label_values(&build).set(1.0);
     Resources {
         pool: CpuPool::new(config.inference.cores),
+        jpeg_unit: None,
         memory: MemoryBudget::new(config.memory_budget),
         max_pixels: config.max_pixels,
         metrics: Arc::clone(metrics),
@@ -308,6 +317,7 @@ fn announce(config: &Config) {
         memory_budget = config.memory_budget,
         max_body = config.max_body,
         max_pixels = config.max_pixels,
+        jpeg_decoder = %config.jpeg_decoder,
         queue_capacity = config.inference.queue_capacity,
         request_timeout = ?config.request_timeout,
         drain_delay = ?config.drain_delay,
@@ -334,6 +344,7 @@ async fn load(config: &Config, resources: &Resources) -> Result<Loaded, ServeErr
 }
 
 fn load_all(config: &Config, resources: &Resources) -> Result<Loaded, ServeError> {
+    let resources = &with_jpeg_unit(config, resources)?;
     let loader = Loader::new(config, resources)?;
     let (crew, mut places, mut served) = (Crew::default(), Vec::new(), Vec::new());
     let looks: Vec<Look> =
@@ -348,4 +359,16 @@ fn load_all(config: &Config, resources: &Resources) -> Result<Loaded, ServeError
     leave_room(config, &resources.memory);
     let first = served.remove(0);
     Ok(Loaded { models: Models::new(first, served), crew, loader, places })
+}
+
+/// The same, with the GPU's unit for JPEG where that is asked for.
+fn with_jpeg_unit(config: &Config, resources: &Resources) -> Result<Resources, ServeError> {
+    let jpeg_unit = match config.jpeg_decoder {
+        JpegDecoder::Cpu => None,
+        JpegDecoder::Nvjpeg => {
+            let unit = JpegUnit::start(JPEG_THREADS, jpeg_unit::open_nvjpeg);
+            Some(unit.map_err(ServeError::JpegUnit)?)
+        }
+    };
+    Ok(Resources { jpeg_unit, ..resources.clone() })
 }

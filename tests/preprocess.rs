@@ -162,7 +162,7 @@ fn ten_crops_are_five_and_their_mirrors() {
     let header = ImageHeader::parse(&bytes, MAX_PIXELS).unwrap();
     let transform = square(32, 28);
 
-    let crops = transform.apply_ten_crops(&bytes, &header).unwrap();
+    let crops = transform.open(&bytes, &header).unwrap().ten_crops().unwrap();
 
     assert_eq!(crops.len(), 10);
     assert_eq!(crops[4], transform.apply(&bytes, &header).unwrap());

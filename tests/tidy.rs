@@ -25,6 +25,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("rereading", &["keys", "shutdown", "telemetry", "tls"]),
     ("tls", &["file_state", "telemetry"]),
     ("file_state", &[]),
+    ("jpeg_unit", &["preprocess"]),
     ("memory", &[]),
     ("cpu_pool", &[]),
     (

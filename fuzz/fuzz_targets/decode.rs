@@ -3,7 +3,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use resnet_serve::model::manifest::Interpolation;
-use resnet_serve::preprocess::{ImageHeader, Transform};
+use resnet_serve::preprocess::{Baseline, ImageHeader, Transform};
 use resnet_serve_fuzz::{peak_of, print_panics_once};
 
 const TRANSFORM: Transform = Transform {
@@ -25,11 +25,13 @@ fuzz_target!(init: print_panics_once(), |data: &[u8]| {
     let pixels = u64::from(header.width()) * u64::from(header.height());
     assert!((1..=MAX_PIXELS).contains(&pixels), "{header:?}");
     let promised = TRANSFORM.peak_bytes(data.len(), &header);
+    let (_, peak) = peak_of(|| Baseline::read(data).map(|file| file.is_whole()));
+    assert!(peak <= promised, "{peak} bytes to follow code words, {promised} promised: {header:?}");
     let (decoded, peak) = peak_of(|| TRANSFORM.apply(data, &header));
     assert!(peak <= promised, "{peak} bytes at the peak, {promised} promised: {header:?}");
     if let Ok(pixels) = decoded {
         assert_eq!((pixels.height(), pixels.width()), (32, 24));
-        let crops = TRANSFORM.apply_ten_crops(data, &header);
+        let crops = TRANSFORM.open(data, &header).and_then(|picture| picture.ten_crops());
         assert_eq!(crops.expect("what was decoded once is decoded again")[4], pixels);
     }
 });

@@ -34,6 +34,7 @@ pub(super) async fn load(
 ) -> Result<LoadedModel, Failure> {
     let resources = Resources {
         pool: CpuPool::new(config.cores),
+        jpeg_unit: None,
         memory: MemoryBudget::unlimited(),
         max_pixels: max_pixels.get(),
         metrics: Arc::new(Metrics::new()),

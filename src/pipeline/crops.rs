@@ -2,7 +2,7 @@
 
 use std::num::NonZeroUsize;
 
-use crate::preprocess::{ImageError, ImageHeader, Pixels, Transform};
+use crate::preprocess::{ImageError, ImageHeader, Picture, Pixels, Transform};
 
 /// What the network sees of each picture.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -25,14 +25,10 @@ impl Crops {
         }
     }
 
-    pub(super) fn of(
-        self,
-        transform: Transform,
-        (bytes, header): (&[u8], &ImageHeader),
-    ) -> Result<Vec<Pixels>, ImageError> {
+    pub(super) fn of(self, picture: &Picture<'_>) -> Result<Vec<Pixels>, ImageError> {
         match self {
-            Self::One => Ok(vec![transform.apply(bytes, header)?]),
-            Self::Ten => transform.apply_ten_crops(bytes, header),
+            Self::One => Ok(vec![picture.center()?]),
+            Self::Ten => picture.ten_crops(),
         }
     }
 

@@ -1,4 +1,4 @@
-//! From an encoded image to pixels, on a core of the pool.
+//! From an encoded image to pixels, on a core of the pool or in the GPU's unit for JPEG.
 
 use std::sync::Arc;
 
@@ -8,9 +8,11 @@ use tracing::{Instrument as _, Span, info_span};
 use super::fate::Fate;
 use super::{ClassifyError, Crops, Encoded, Pipeline, Request};
 use crate::batching::{Content, Prepared};
+use crate::cpu_pool::Core;
+use crate::jpeg_unit::{JpegUnit, Place};
 use crate::memory::Charge;
-use crate::preprocess::{ImageError, ImageHeader, Pixels, Transform};
-use crate::telemetry::metrics::{Abandonment, Stage};
+use crate::preprocess::{Baseline, ImageError, ImageHeader, Picture, Pixels, Transform};
+use crate::telemetry::metrics::{Abandonment, Metrics, Stage, UnitResult};
 
 impl Pipeline {
     pub(super) async fn decode(
@@ -20,11 +22,11 @@ impl Pipeline {
         fate: &mut Fate<'_>,
     ) -> Result<Vec<Prepared>, ClassifyError> {
         let span = decode_span(header);
-        self.decode_on_a_core((image, header.clone()), request, fate).instrument(span).await
+        self.decode_in_turn((image, header.clone()), request, fate).instrument(span).await
     }
 
-    /// Waits for a core, charges what decoding will take at its peak, and decodes.
-    async fn decode_on_a_core(
+    /// Waits for who decodes, charges what decoding will take at its peak, and decodes.
+    async fn decode_in_turn(
         &self,
         (image, header): (Encoded, ImageHeader),
         request: &Request,
@@ -33,13 +35,20 @@ impl Pipeline {
         let decoding = request.times.begin(Stage::Decode);
         let (crops, wanted) = (request.crops, request.wanted);
         let peak = self.peak_bytes(&image, &header, crops)?;
-        let core = request.lane.core().await;
+        let turn = self.turn((&image, &header), request).await;
         fate.at = Some(Abandonment::Decode);
-        let charge = self.charge(peak)?;
-        let transform = self.transform;
+        let charge = self.charge(peak + turn.bytes(&header))?;
         let started = Instant::now();
+        let (source, core) = match turn {
+            Turn::Core(core) => (Source::File, core),
+            Turn::Unit(place) => {
+                let pixels = place.decode(image.bytes.clone(), &header).await;
+                (Source::Unit(pixels), request.lane.core().await)
+            }
+        };
+        let cropping = Cropping { transform: self.transform, crops, metrics: self.metrics() };
         let work = move || {
-            let (pixels, charge) = decode((transform, crops), &image, (&header, charge))?;
+            let (pixels, charge) = cropping.of(&image, (&header, charge), source)?;
             let prepared = |pixels| Prepared {
                 content: Content::Pixels(pixels),
                 wanted,
@@ -58,6 +67,28 @@ impl Pipeline {
         let prepared = decoded.unwrap_or_else(broken)?;
         self.resources.metrics.observe_stage(Stage::Decode, decoding.elapsed());
         Ok(prepared)
+    }
+
+    /// Waits for the GPU's unit, if it takes the picture, or for a core, whichever comes first.
+    async fn turn(&self, (image, header): (&Encoded, &ImageHeader), request: &Request) -> Turn {
+        let unit = self.resources.jpeg_unit.as_ref();
+        let Some(unit) = unit.filter(|unit| unit.takes(&image.bytes, header)) else {
+            return Turn::Core(request.lane.core().await);
+        };
+        if JpegUnit::is_worth_waiting(header)
+            && let Some(place) = unit.place().await
+        {
+            return Turn::Unit(place);
+        }
+        tokio::select! {
+            biased;
+            Some(place) = unit.place() => Turn::Unit(place),
+            core = request.lane.core() => Turn::Core(core),
+        }
+    }
+
+    fn metrics(&self) -> Arc<Metrics> {
+        Arc::clone(&self.resources.metrics)
     }
 
     /// What decoding takes beside the image itself. Where that is never there, waiting does not help.
@@ -86,13 +117,70 @@ fn decode_span(header: &ImageHeader) -> Span {
     )
 }
 
-/// The encoded image is dropped here: from now on the pixels are all that is held.
-fn decode(
-    (transform, crops): (Transform, Crops),
-    image: &Encoded,
-    (header, mut charge): (&ImageHeader, Charge),
-) -> Result<(Vec<Pixels>, Arc<Charge>), ImageError> {
-    let pixels = crops.of(transform, (&image.bytes, header))?;
-    charge.shrink_to(pixels.iter().map(|pixels| pixels.bytes().len() as u64).sum());
-    Ok((pixels, Arc::new(charge)))
+/// Who decodes.
+enum Turn {
+    Core(Core),
+    Unit(Place),
+}
+
+impl Turn {
+    /// What it takes beside what a core takes, which may have to decode after all.
+    fn bytes(&self, header: &ImageHeader) -> u64 {
+        match self {
+            Self::Core(_) => 0,
+            Self::Unit(_) => 3 * u64::from(header.width()) * u64::from(header.height()),
+        }
+    }
+}
+
+/// What a core makes the picture of.
+enum Source {
+    File,
+    /// What the unit made of it, if anything.
+    Unit(Option<Pixels>),
+}
+
+/// What a core does with a picture.
+struct Cropping {
+    transform: Transform,
+    crops: Crops,
+    metrics: Arc<Metrics>,
+}
+
+impl Cropping {
+    /// The encoded image is dropped here: from now on the pixels are all that is held.
+    fn of(
+        &self,
+        image: &Encoded,
+        (header, mut charge): (&ImageHeader, Charge),
+        source: Source,
+    ) -> Result<(Vec<Pixels>, Arc<Charge>), ImageError> {
+        let decoded = match source {
+            Source::File => None,
+            Source::Unit(pixels) => self.checked(pixels, image, header),
+        };
+        let picture =
+            decoded.map_or_else(|| self.transform.open(&image.bytes, header), Result::Ok)?;
+        let pixels = self.crops.of(&picture)?;
+        charge.shrink_to(pixels.iter().map(|pixels| pixels.bytes().len() as u64).sum());
+        Ok((pixels, Arc::new(charge)))
+    }
+
+    /// The unit's picture, if it shows all of the file and nothing else.
+    fn checked<'a>(
+        &self,
+        pixels: Option<Pixels>,
+        image: &Encoded,
+        header: &'a ImageHeader,
+    ) -> Option<Picture<'a>> {
+        let picture = pixels.and_then(|pixels| self.transform.open_decoded(pixels, header));
+        let is_whole = || Baseline::read(&image.bytes).is_some_and(|file| file.is_whole());
+        let (result, picture) = match picture {
+            None => (UnitResult::Failed, None),
+            Some(picture) if is_whole() => (UnitResult::Decoded, Some(picture)),
+            Some(_) => (UnitResult::Broken, None),
+        };
+        self.metrics.count_unit_image(result);
+        picture
+    }
 }

@@ -41,27 +41,30 @@ impl Transform {
     ///
     /// [`ImageError::Undecodable`] where `bytes`, which have this `header`, are broken or cut off.
     pub fn apply(&self, bytes: &[u8], header: &ImageHeader) -> Result<Pixels, ImageError> {
-        let place = Window::centered(self.resized(header), self.crop());
-        self.open(bytes, header)?.crop(place)
+        self.open(bytes, header)?.center()
     }
 
-    /// Ten crops of the upright, resized picture, as the paper tests: top left, top right, bottom
-    /// left, bottom right and centre, then the mirrors of these.
+    /// The decoded picture, to be cropped.
     ///
     /// # Errors
     ///
     /// As [`apply`](Self::apply).
-    pub fn apply_ten_crops(
+    pub fn open<'a>(
         &self,
         bytes: &[u8],
-        header: &ImageHeader,
-    ) -> Result<Vec<Pixels>, ImageError> {
-        let picture = self.open(bytes, header)?;
-        let places = Window::corners_and_center(self.resized(header), self.crop());
-        let mut crops =
-            places.into_iter().map(|place| picture.crop(place)).collect::<Result<Vec<_>, _>>()?;
-        crops.extend(crops.clone().iter().map(mirrored));
-        Ok(crops)
+        header: &'a ImageHeader,
+    ) -> Result<Picture<'a>, ImageError> {
+        let reduction = self.reduction(header);
+        let pixels = decode(bytes, header, reduction)?;
+        Ok(self.picture((pixels, reduction), header))
+    }
+
+    /// The same of a picture that something else has decoded, whole and as it is stored; `None` where
+    /// it is not of the size that the header says.
+    #[must_use]
+    pub fn open_decoded<'a>(&self, pixels: Pixels, header: &'a ImageHeader) -> Option<Picture<'a>> {
+        let fits = (pixels.width(), pixels.height()) == (header.width(), header.height());
+        fits.then(|| self.picture((pixels, Reduction::NONE), header))
     }
 
     /// The part of the picture that [`apply`](Self::apply) shows.
@@ -87,20 +90,22 @@ impl Transform {
         header.decoding_bytes(encoded, reduction).saturating_add(half_resized + weights + crops)
     }
 
-    /// The same for [`apply_ten_crops`](Self::apply_ten_crops): five crops, and their mirrors beside
+    /// The same for [`Picture::ten_crops`]: five crops, and their mirrors beside
     /// copies of them.
     #[must_use]
     pub fn peak_bytes_of_ten_crops(&self, encoded: usize, header: &ImageHeader) -> u64 {
         self.peak_bytes(encoded, header).saturating_add(self.crop().pixels() * 3 * 15)
     }
 
-    fn open<'a>(&self, bytes: &[u8], header: &'a ImageHeader) -> Result<Picture<'a>, ImageError> {
-        let reduction = self.reduction(header);
-        let pixels = decode(bytes, header, reduction)?;
+    fn picture<'a>(
+        &self,
+        (pixels, reduction): (Pixels, Reduction),
+        header: &'a ImageHeader,
+    ) -> Picture<'a> {
         let to = header.orientation().turn(self.resized(header));
         let resize =
             Resize { from: header.size(), reduction, to, interpolation: self.interpolation };
-        Ok(Picture { pixels, header, resize })
+        Picture { pixels, header, resize, transform: *self }
     }
 
     fn reduction(&self, header: &ImageHeader) -> Reduction {
@@ -118,13 +123,39 @@ impl Transform {
 }
 
 /// A decoded picture from which crops are taken.
-struct Picture<'a> {
+pub struct Picture<'a> {
     pixels: Pixels,
     header: &'a ImageHeader,
     resize: Resize,
+    transform: Transform,
 }
 
 impl Picture<'_> {
+    /// What [`Transform::apply`] gives.
+    ///
+    /// # Errors
+    ///
+    /// Where the resize cannot be done.
+    pub fn center(&self) -> Result<Pixels, ImageError> {
+        let Self { transform, header, .. } = self;
+        self.crop(Window::centered(transform.resized(header), transform.crop()))
+    }
+
+    /// Ten crops of the upright, resized picture, as the paper tests: top left, top right, bottom
+    /// left, bottom right and centre, then the mirrors of these.
+    ///
+    /// # Errors
+    ///
+    /// As [`center`](Self::center).
+    pub fn ten_crops(&self) -> Result<Vec<Pixels>, ImageError> {
+        let Self { transform, header, .. } = self;
+        let places = Window::corners_and_center(transform.resized(header), transform.crop());
+        let mut crops =
+            places.into_iter().map(|place| self.crop(place)).collect::<Result<Vec<_>, _>>()?;
+        crops.extend(crops.clone().iter().map(mirrored));
+        Ok(crops)
+    }
+
     /// The `place` of the upright, resized picture. Turning so few pixels costs less than turning all
     /// before the resize, and gives the same, because the place is turned along.
     fn crop(&self, place: Window) -> Result<Pixels, ImageError> {

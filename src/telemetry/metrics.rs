@@ -13,6 +13,7 @@ mod labels;
 
 pub use labels::{
     Abandonment, File, HandshakeFailure, Listener, Outcome, Reason, Reload, SpanOutcome, Stage,
+    UnitResult,
 };
 
 /// From a GPU's fraction of a millisecond to a client's patience; a factor of about 1.6 between
@@ -98,6 +99,8 @@ metrics! {
         gpu_memory_used: GaugeVec = "resnet_serve_gpu_memory_used_bytes" ["gpu"],
         /// Bytes of a GPU's memory.
         gpu_memory_total: GaugeVec = "resnet_serve_gpu_memory_total_bytes" ["gpu"],
+        /// JPEGs that the GPU's unit was given, by what became of them.
+        jpeg_unit_images: IntCounterVec = "resnet_serve_jpeg_unit_images_total" ["result"],
         /// When the certificate that a listener shows ends, in seconds since 1970.
         certificate_expiry: GaugeVec = "resnet_serve_tls_certificate_expiry_timestamp_seconds" ["listener"],
         /// Connections that ended before they were encrypted, by why.
@@ -153,6 +156,11 @@ impl Metrics {
     /// Counts an image whose client went away.
     pub fn count_abandoned(&self, at: Abandonment) {
         self.abandoned.with_label_values(&[at.as_str()]).inc();
+    }
+
+    /// Counts what became of a JPEG that the GPU's unit was given.
+    pub fn count_unit_image(&self, result: UnitResult) {
+        self.jpeg_unit_images.with_label_values(&[result.as_str()]).inc();
     }
 
     /// Counts what became of one image.

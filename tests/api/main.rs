@@ -9,6 +9,7 @@ mod cors;
 mod crops;
 mod failures;
 mod grpc;
+mod jpeg_unit;
 mod keys;
 mod limits;
 mod live;

@@ -22,6 +22,7 @@ use resnet_serve::history::History;
 use resnet_serve::inference::TensorNames;
 use resnet_serve::inference::fake::{FakeControl, FakeEngine, FakeFactory};
 use resnet_serve::inference::provider::Provider;
+use resnet_serve::jpeg_unit::JpegUnit;
 use resnet_serve::keys::Keys;
 use resnet_serve::memory::MemoryBudget;
 use resnet_serve::model::{Label, Manifest, Model};
@@ -154,6 +155,11 @@ impl Service {
 
     /// One worker, as [`resnet_serve::loading`] starts it for a real network.
     pub(crate) fn with(settings: Settings) -> Self {
+        Self::with_jpeg_unit(settings, None)
+    }
+
+    /// The same with what decodes JPEGs beside the CPU.
+    pub(crate) fn with_jpeg_unit(settings: Settings, jpeg_unit: Option<JpegUnit>) -> Self {
         let metrics = Arc::new(Metrics::new());
         let engine = FakeControl::default();
         let model = Arc::new(model(&settings));
@@ -166,6 +172,7 @@ impl Service {
         vitals.watch("colors", Provider::Cpu.to_string(), queue.clone());
         let resources = Resources {
             pool: pool.clone(),
+            jpeg_unit,
             memory: memory.clone(),
             max_pixels: settings.max_pixels,
             metrics: Arc::clone(&metrics),

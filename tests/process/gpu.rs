@@ -3,10 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use reqwest::Client;
+use reqwest::{Client, StatusCode};
+use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::support::{Service, SmallModel};
+use crate::support::{Service, SmallModel, command, stderr};
 
 /// A folder with a library of that name whose GPUs are known.
 fn two_gpus() -> TempDir {
@@ -63,4 +64,72 @@ async fn without_a_gpu_there_are_no_figures_and_no_complaint() {
     service.signal("-TERM");
     let (_, log) = service.wait();
     assert!(!log.contains("GPU") && !log.contains("nvidia"), "{log}");
+}
+
+/// A folder with NVIDIA's libraries for JPEG, as far as they are used.
+fn jpeg_unit() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/nvjpeg/unit.c");
+    for library in ["libnvjpeg.so.13", "libcudart.so.13"] {
+        let mut compiler = Command::new("cc");
+        let library = folder.path().join(library);
+        let built = compiler.args(["-shared", "-fPIC", "-o"]).arg(&library).arg(&source).status();
+        assert!(built.unwrap().success());
+    }
+    folder
+}
+
+fn fixture(name: &str) -> Vec<u8> {
+    std::fs::read(format!("{}/tests/fixtures/preprocess/{name}", env!("CARGO_MANIFEST_DIR")))
+        .unwrap()
+}
+
+async fn classify(service: &Service, picture: Vec<u8>) -> (StatusCode, Value) {
+    let request = Client::new().post(service.url("/classify?top_k=3")).body(picture);
+    let answer = request.send().await.unwrap();
+    (answer.status(), answer.json().await.unwrap())
+}
+
+#[tokio::test]
+async fn the_gpu_s_jpeg_unit_decodes_what_is_whole() {
+    let (model, library) = (SmallModel::build(), jpeg_unit());
+    let variables = [("LD_LIBRARY_PATH", library.path().to_str().unwrap())];
+    let service = Service::start_in(&model.path(), &["--jpeg-decoder=nvjpeg"], &variables);
+    // The unit paints all of them in the same grey, so the network answers the same.
+    let mut answers = Vec::new();
+    for name in ["gray.jpg", "sampling-420.jpg", "sampling-422.jpg", "sampling-444.jpg"] {
+        let (status, answer) = classify(&service, fixture(name)).await;
+        assert_eq!(status, StatusCode::OK, "{name}: {answer}");
+        answers.push(answer["results"][0]["predictions"].clone());
+    }
+    assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:?}");
+    let many = (0..20).map(|_| classify(&service, fixture("sampling-420.jpg")));
+    for (status, answer) in futures_util::future::join_all(many).await {
+        assert_eq!(status, StatusCode::OK);
+        assert_eq!(answer["results"][0]["predictions"], answers[0]);
+    }
+    let mut cut = fixture("sampling-444.jpg");
+    cut.truncate(cut.len() / 2);
+    assert_eq!(classify(&service, cut).await.0, StatusCode::UNPROCESSABLE_ENTITY);
+
+    let metrics = scrape(&service, "jpeg_unit_images_total{result=\"broken\"} 1").await;
+    assert!(metrics.contains("jpeg_unit_images_total{result=\"decoded\"}"), "{metrics}");
+    service.signal("-TERM");
+    let (status, log) = service.wait();
+    assert!(status.success(), "{log}");
+}
+
+#[test]
+fn a_jpeg_unit_that_is_not_there_is_said_at_the_start() {
+    let (model, library) = (SmallModel::build(), jpeg_unit());
+    let no_library = model.file("libnvjpeg.so.13", b"no library");
+    let nowhere = Path::new(&no_library).parent().unwrap().to_str().unwrap();
+    let there = library.path().to_str().unwrap();
+    for (path, said) in [(nowhere, "`libnvjpeg.so.13` is not found"), (there, "has no JPEG unit")] {
+        let mut serve = command();
+        serve.args(["serve", "--check", "--jpeg-decoder=nvjpeg", "--model", &model.argument()]);
+        let output = serve.env("LD_LIBRARY_PATH", path).env("NO_JPEG_UNIT", "1").output().unwrap();
+        assert_eq!(output.status.code(), Some(78), "{}", stderr(&output));
+        assert!(stderr(&output).contains(said), "{}", stderr(&output));
+    }
 }

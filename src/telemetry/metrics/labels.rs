@@ -69,6 +69,18 @@ label! {
 }
 
 label! {
+    /// What became of a JPEG that the GPU's unit was given.
+    UnitResult {
+        /// Its pixels were used.
+        Decoded = "decoded",
+        /// The file is cut off or broken, which a core finds out; what the unit made of it is thrown away.
+        Broken = "broken",
+        /// The unit made nothing of it, and a core decoded it.
+        Failed = "failed",
+    }
+}
+
+label! {
     /// Why a request was refused at the door.
     Reason {
         /// As many images as the queue takes are waiting.

@@ -1,0 +1,132 @@
+//! The GPU's unit for JPEG, shared by all models of a process: files in, pixels out, in batches.
+//!
+//! A picture either has a place here, or goes to a core of the pool, whichever is free first; whatever
+//! the unit cannot do, a core does.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::thread;
+
+use bytes::Bytes;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+
+use crate::preprocess::{Baseline, ImageFormat, ImageHeader, Pixels};
+
+mod line;
+mod worker;
+
+use line::{Job, Line};
+pub use worker::{Unit, open_nvjpeg};
+
+/// Most pictures in a batch: one more than the units that an H100 has.
+const BATCH: usize = 8;
+
+/// Most bytes of pixels in a batch, so that a picture of 16 million fits. As many are set aside for
+/// each thread, in memory and on the GPU.
+const BATCH_BYTES: usize = 48 << 20;
+
+/// One more than those that are decoded waits here, so that the threads always find another batch.
+const WAITING_BATCHES: usize = 1;
+
+/// From so many pixels on a picture waits for the unit even where a core is free: that would take
+/// ten times as long.
+const WORTH_WAITING: u64 = 1_000_000;
+
+/// Where pictures wait for the unit. Clones are the same.
+#[derive(Clone)]
+pub struct JpegUnit {
+    places: Arc<Semaphore>,
+    line: Arc<Line>,
+    /// The last one lets the threads go.
+    _open: Arc<Open>,
+}
+
+/// A place in the unit's line, given back when the pixels are there.
+pub struct Place {
+    line: Arc<Line>,
+    permit: OwnedSemaphorePermit,
+}
+
+struct Open(Arc<Line>);
+
+impl JpegUnit {
+    /// Starts `threads`, each with a unit that `open` makes there.
+    ///
+    /// # Errors
+    ///
+    /// What `open` says, where it fails.
+    pub fn start<U: Unit>(
+        threads: NonZeroUsize,
+        open: impl Fn() -> Result<U, String> + Clone + Send + 'static,
+    ) -> Result<Self, String> {
+        let places = Arc::new(Semaphore::new((threads.get() + WAITING_BATCHES) * BATCH));
+        let line = Arc::new(Line::default());
+        let unit = Self { places, _open: Arc::new(Open(Arc::clone(&line))), line };
+        let (report, reports) = std::sync::mpsc::channel();
+        for _ in 0..threads.get() {
+            let attendant = unit.line.attend(&unit.places);
+            let (open, report) = (open.clone(), report.clone());
+            let work = move || match open() {
+                Ok(unit) => {
+                    let _ = report.send(Ok(()));
+                    drop(report);
+                    worker::work(&attendant.line, unit, open);
+                }
+                Err(cause) => drop(report.send(Err(cause))),
+            };
+            thread::Builder::new()
+                .name("jpeg-unit".to_owned())
+                .spawn(work)
+                .map_err(|cause| cause.to_string())?;
+        }
+        drop(report);
+        reports.iter().collect::<Result<(), String>>()?;
+        Ok(unit)
+    }
+
+    /// Whether the unit can decode it: a plain JPEG that is not too large.
+    #[must_use]
+    pub fn takes(&self, file: &[u8], header: &ImageHeader) -> bool {
+        header.format() == ImageFormat::Jpeg
+            && pixel_bytes(header) <= BATCH_BYTES
+            && Baseline::read(file).is_some()
+    }
+
+    /// Waits for a place, first come, first served; `None` where the unit is not used any more.
+    pub async fn place(&self) -> Option<Place> {
+        let permit = Arc::clone(&self.places).acquire_owned().await.ok()?;
+        Some(Place { line: Arc::clone(&self.line), permit })
+    }
+
+    /// Whether waiting for a place is better than a core that is free.
+    #[must_use]
+    pub fn is_worth_waiting(header: &ImageHeader) -> bool {
+        u64::from(header.width()) * u64::from(header.height()) >= WORTH_WAITING
+    }
+}
+
+impl Place {
+    /// The whole picture as it is stored; `None` where the unit failed. **A file that is cut off or
+    /// broken is not noticed**: its pixels may show another picture.
+    pub async fn decode(self, file: Bytes, header: &ImageHeader) -> Option<Pixels> {
+        let (answer, answered) = oneshot::channel();
+        self.line.join(Job { file, pixel_bytes: pixel_bytes(header), answer })?;
+        let pixels = answered.await.ok();
+        drop(self.permit);
+        pixels
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
+fn pixel_bytes(header: &ImageHeader) -> usize {
+    let side = |side: u32| usize::try_from(side).unwrap_or(usize::MAX);
+    side(header.width()).saturating_mul(side(header.height())).saturating_mul(3)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,166 @@
+//! The unit's line and its threads, with a scripted unit.
+
+use std::num::NonZeroUsize;
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use futures_util::FutureExt as _;
+
+use super::*;
+
+const FILE: &[u8] = include_bytes!("../../tests/fixtures/preprocess/sampling-444.jpg");
+
+/// Decodes to black, batch for batch as it is told to, and says how many files were in each.
+struct Scripted {
+    orders: Arc<Mutex<Receiver<Result<(), String>>>>,
+    batches: Sender<usize>,
+}
+
+impl Unit for Scripted {
+    fn decode(&mut self, files: &[&[u8]]) -> Result<Vec<Pixels>, String> {
+        self.batches.send(files.len()).unwrap();
+        self.orders.lock().unwrap().recv().unwrap()?;
+        let black = |file: &&[u8]| {
+            let header = ImageHeader::parse(file, u64::MAX).unwrap();
+            Pixels::black(header.height(), header.width())
+        };
+        Ok(files.iter().map(black).collect())
+    }
+}
+
+struct Setup {
+    unit: JpegUnit,
+    orders: Sender<Result<(), String>>,
+    batches: Receiver<usize>,
+}
+
+/// One thread, whose unit can be opened so many times.
+fn setup(openings: usize) -> Setup {
+    let (orders, to_unit) = mpsc::channel();
+    let (from_unit, batches) = mpsc::channel();
+    let orders_of_unit = Arc::new(Mutex::new(to_unit));
+    let left = Arc::new(Mutex::new(openings));
+    let open = move || {
+        let mut left = left.lock().unwrap();
+        *left = left.checked_sub(1).ok_or("the unit is gone")?;
+        Ok(Scripted { orders: Arc::clone(&orders_of_unit), batches: from_unit.clone() })
+    };
+    let unit = JpegUnit::start(NonZeroUsize::MIN, open).unwrap();
+    Setup { unit, orders, batches }
+}
+
+fn header() -> ImageHeader {
+    ImageHeader::parse(FILE, u64::MAX).unwrap()
+}
+
+async fn decode(unit: &JpegUnit) -> Option<Pixels> {
+    unit.place().await?.decode(Bytes::from_static(FILE), &header()).await
+}
+
+#[tokio::test]
+async fn what_waits_is_decoded_together() {
+    let Setup { unit, orders, batches } = setup(1);
+    let first = tokio::spawn({
+        let unit = unit.clone();
+        async move { decode(&unit).await }
+    });
+    tokio::task::yield_now().await;
+    assert_eq!(batches.recv().unwrap(), 1);
+    // While that one is decoded, others come.
+    let mut others: Vec<_> = (0..3).map(|_| Box::pin(decode(&unit))).collect();
+    for other in &mut others {
+        assert!(other.as_mut().now_or_never().is_none());
+    }
+    orders.send(Ok(())).unwrap();
+    orders.send(Ok(())).unwrap();
+
+    let black = Pixels::black(header().height(), header().width());
+    assert_eq!(first.await.unwrap(), Some(black.clone()));
+    for other in others {
+        assert_eq!(other.await, Some(black.clone()));
+    }
+    assert_eq!(batches.recv().unwrap(), 3);
+}
+
+#[tokio::test]
+async fn a_picture_that_nobody_waits_for_is_not_decoded() {
+    let Setup { unit, orders, batches } = setup(1);
+    let mut first = Box::pin(decode(&unit));
+    assert!(first.as_mut().now_or_never().is_none());
+    assert_eq!(batches.recv().unwrap(), 1);
+    let mut gone = Box::pin(decode(&unit));
+    assert!(gone.as_mut().now_or_never().is_none());
+    drop(gone);
+    let mut last = Box::pin(decode(&unit));
+    assert!(last.as_mut().now_or_never().is_none());
+    orders.send(Ok(())).unwrap();
+    orders.send(Ok(())).unwrap();
+
+    assert!(first.await.is_some());
+    assert!(last.await.is_some());
+    assert_eq!(batches.recv().unwrap(), 1);
+}
+
+#[tokio::test]
+async fn places_are_bounded() {
+    let Setup { unit, .. } = setup(1);
+    let mut places = Vec::new();
+    while let Some(place) = unit.place().now_or_never() {
+        places.push(place);
+    }
+    assert_eq!(places.len(), 2 * BATCH);
+    places.pop();
+    assert!(unit.place().now_or_never().is_some());
+}
+
+#[tokio::test]
+async fn a_unit_that_fails_is_opened_anew_and_then_given_up() {
+    let Setup { unit, orders, batches: _batches } = setup(2);
+    for _ in 0..PATIENCE_OF_TWO {
+        orders.send(Err("on purpose".to_owned())).unwrap();
+    }
+    let mut failed = 0;
+    while let Some(place) = unit.place().await {
+        assert!(place.decode(Bytes::from_static(FILE), &header()).await.is_none());
+        failed += 1;
+        assert!(failed <= 2 * PATIENCE_OF_TWO);
+    }
+    assert!(failed >= PATIENCE_OF_TWO);
+}
+
+/// Failures of a unit that was opened twice.
+const PATIENCE_OF_TWO: u32 = 2 * worker::PATIENCE;
+
+#[tokio::test]
+async fn nobody_waits_for_a_thread_that_panicked() {
+    let Setup { unit, orders, batches } = setup(1);
+    drop((orders, batches)); // what the unit says and asks panics from now on
+
+    while let Some(place) = unit.place().await {
+        assert!(place.decode(Bytes::from_static(FILE), &header()).await.is_none());
+    }
+}
+
+#[test]
+fn a_unit_that_is_not_there_is_said() {
+    let open = || Err::<Scripted, _>("there is none".to_owned());
+
+    let error = JpegUnit::start(NonZeroUsize::MIN, open).err();
+
+    assert_eq!(error.as_deref(), Some("there is none"));
+}
+
+#[test]
+fn only_plain_jpegs_are_taken() {
+    let Setup { unit, .. } = setup(1);
+    let takes = |name: &str| {
+        let file = std::fs::read(format!("tests/fixtures/preprocess/{name}")).unwrap();
+        unit.takes(&file, &ImageHeader::parse(&file, u64::MAX).unwrap())
+    };
+
+    assert!(takes("sampling-420.jpg"));
+    assert!(!takes("progressive.jpg"));
+    assert!(!takes("gray.png"));
+    assert!(!takes("scaled-4105x4098.jpg"), "16.8 million pixels are too many");
+}

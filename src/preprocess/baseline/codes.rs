@@ -1,0 +1,199 @@
+//! Huffman's code words, looked up for the room that they take rather than for what they say.
+
+/// Bits that are looked at together.
+pub(super) const WINDOW: u32 = 12;
+
+/// The longest code word of a JPEG, in bits.
+const LONGEST: usize = 16;
+
+/// The places of a word that ends its block: more than a block has, and not what runs add up to.
+pub(super) const END_OF_BLOCK: u8 = 128;
+
+/// The most bits of a number behind a word, in baseline files.
+const LARGEST_MEAN: u8 = 11;
+const LARGEST_REST: u8 = 10;
+
+/// What the words of a table stand for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Kind {
+    /// The size of a difference between the means of two blocks.
+    Mean,
+    /// A run of zeros in a block, and the size of the number behind it.
+    Rest,
+}
+
+/// What words take up, in the file and in the block.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(super) struct Step {
+    /// Of the words and of the numbers behind them.
+    pub(super) bits: u8,
+    /// Of the block's 64, and [`END_OF_BLOCK`] where they end it.
+    pub(super) places: u8,
+}
+
+/// What begins in a window.
+#[derive(Clone, Copy)]
+pub(super) struct Entry {
+    /// The first word; no bits where the window does not show which it is.
+    pub(super) first: Step,
+    /// All words that are in the window whole, or else the first.
+    pub(super) all: Step,
+}
+
+impl Entry {
+    /// Too much for every block, so that nobody passes over it unseen.
+    const UNKNOWN: Self = Self {
+        first: Step { bits: 0, places: 0 },
+        all: Step { bits: 0, places: END_OF_BLOCK - 1 },
+    };
+}
+
+/// The code words of one table.
+pub(super) struct Codes {
+    entries: Box<[Entry; 1 << WINDOW]>,
+    /// The first word of each length, how many there are, and where their steps begin.
+    lengths: [(u32, u32, usize); LONGEST + 1],
+    steps: Vec<Step>,
+}
+
+impl Codes {
+    /// Of a table as the file has it; `None` where no such words can be, or stand for what a
+    /// baseline file cannot have.
+    pub(super) fn new(counts: &[u8; LONGEST], symbols: &[u8], kind: Kind) -> Option<Self> {
+        let mut lengths = [(0, 0, 0); LONGEST + 1];
+        let mut entries = Box::new([Entry::UNKNOWN; 1 << WINDOW]);
+        let mut steps = Vec::with_capacity(symbols.len());
+        let mut word: u32 = 0;
+        for (length, &count) in (1..).zip(counts) {
+            lengths[usize::from(length)] = (word, u32::from(count), steps.len());
+            let end = word + u32::from(count);
+            if end > 1 << length {
+                return None;
+            }
+            for symbol in symbols.get(steps.len()..)?.get(..usize::from(count))? {
+                let step = step(*symbol, length, kind)?;
+                if let Some(free) = WINDOW.checked_sub(length.into()) {
+                    let begin = (word << free) as usize;
+                    entries[begin..][..1 << free].fill(Entry { first: step, all: step });
+                }
+                steps.push(step);
+                word += 1;
+            }
+            word = end << 1;
+        }
+        let mut codes = Self { entries, lengths, steps };
+        if kind == Kind::Rest {
+            codes.join();
+        }
+        Some(codes)
+    }
+
+    /// Puts the words together that follow each other within a window.
+    fn join(&mut self) {
+        let mask = (1 << WINDOW) - 1;
+        for window in 0..=mask {
+            let mut all = self.entries[window].first;
+            while all.bits > 0 && u32::from(all.bits) < WINDOW && all.places < END_OF_BLOCK {
+                let next = self.entries[(window << all.bits) & mask].first;
+                let joined = Step { bits: all.bits + next.bits, places: all.places + next.places };
+                let within = joined.places % END_OF_BLOCK;
+                if next.bits == 0 || u32::from(joined.bits) > WINDOW || within > 63 {
+                    break;
+                }
+                all = joined;
+            }
+            if all.bits > 0 {
+                self.entries[window].all = all;
+            }
+        }
+    }
+
+    /// What the upper bits begin with.
+    #[inline]
+    pub(super) fn entry(&self, bits: u64) -> Entry {
+        let window = (bits >> (u64::BITS - WINDOW)) as usize;
+        self.entries[window]
+    }
+
+    /// What a word takes up that is longer than the window; `None` where there is no such word.
+    #[cold]
+    pub(super) fn long_word(&self, bits: u64) -> Option<Step> {
+        let of_length = |length: usize| {
+            let (first, count, begin) = self.lengths[length];
+            let word = u32::try_from(bits >> (64 - length)).ok()?;
+            let place = word.checked_sub(first).filter(|place| *place < count)?;
+            self.steps.get(begin + usize::try_from(place).ok()?).copied()
+        };
+        (WINDOW as usize + 1..=LONGEST).find_map(of_length)
+    }
+}
+
+fn step(symbol: u8, length: u8, kind: Kind) -> Option<Step> {
+    let (run, size) = (symbol >> 4, symbol & 0xf);
+    let (places, largest) = match (kind, run, size) {
+        (Kind::Mean, 0, _) => (1, LARGEST_MEAN),
+        (Kind::Rest, 0, 0) => (END_OF_BLOCK, 0),
+        (Kind::Rest, 15, 0) => (16, 0),
+        (Kind::Rest, _, 1..) => (run + 1, LARGEST_REST),
+        _ => return None,
+    };
+    (size <= largest).then_some(Step { bits: length + size, places })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `0` ends the block, `10` is one number of 1 bit, `110` a run of two zeros and one of 2 bits.
+    fn codes() -> Codes {
+        let mut counts = [0; 16];
+        counts[..3].copy_from_slice(&[1, 1, 1]);
+        Codes::new(&counts, &[0x00, 0x01, 0x22], Kind::Rest).unwrap()
+    }
+
+    fn entry(bits: &str) -> Entry {
+        let window = u64::from_str_radix(bits, 2).unwrap() << (64 - bits.len());
+        codes().entry(window)
+    }
+
+    #[test]
+    fn words_in_one_window_are_taken_together() {
+        let entry = entry("101110111101");
+
+        assert_eq!(entry.first, Step { bits: 3, places: 1 });
+        // A word and its bit, another and its two; of the third the last bit is out of sight.
+        assert_eq!(entry.all, Step { bits: 8, places: 4 });
+    }
+
+    #[test]
+    fn nothing_is_taken_from_the_next_block() {
+        assert_eq!(entry("10101010101").all, Step { bits: 4, places: 1 + END_OF_BLOCK });
+    }
+
+    #[test]
+    fn bits_that_are_no_word_show() {
+        let none = entry("11111111111");
+
+        assert_eq!(none.first.bits, 0);
+        assert_eq!(codes().long_word(u64::MAX), None);
+    }
+
+    #[test]
+    fn a_table_of_more_words_than_there_can_be_is_refused() {
+        let mut counts = [0; 16];
+        counts[0] = 3;
+        assert!(Codes::new(&counts, &[0x01, 0x02, 0x03], Kind::Rest).is_none());
+    }
+
+    #[test]
+    fn words_longer_than_the_window_are_found() {
+        let mut counts = [0; 16];
+        counts[0] = 1;
+        counts[15] = 1;
+        let codes = Codes::new(&counts, &[0x00, 0x15], Kind::Rest).unwrap();
+
+        let bits = 0b1000_0000_0000_0000_u64 << 48;
+        assert_eq!(codes.entry(bits).first.bits, 0);
+        assert_eq!(codes.long_word(bits), Some(Step { bits: 21, places: 2 }));
+    }
+}

@@ -1,0 +1,220 @@
+//! The segments before the picture's data: its size, its components and their tables.
+
+use super::codes::{Codes, Kind};
+use super::entropy;
+use super::follower::BlockCodes;
+
+const START_OF_IMAGE: u8 = 0xd8;
+const BASELINE_FRAME: u8 = 0xc0;
+const OTHER_FRAMES: std::ops::RangeInclusive<u8> = 0xc1..=0xcf;
+const HUFFMAN_TABLES: u8 = 0xc4;
+const RESTART_INTERVAL: u8 = 0xdd;
+const START_OF_SCAN: u8 = 0xda;
+const END_OF_IMAGE: u8 = 0xd9;
+const JFIF: u8 = 0xe0;
+const ADOBE: u8 = 0xee;
+
+/// Tables of a baseline file: two for the mean of a block, two for the rest of it.
+const TABLES: usize = 2;
+
+/// A JPEG in one baseline scan, grey or YCbCr, as cameras and most encoders write it.
+pub struct Baseline<'a> {
+    components: Vec<Component>,
+    /// In blocks of 8 by 8 pixels, what a step of the scan covers.
+    unit: [u32; 2],
+    height: u32,
+    width: u32,
+    /// Steps between restarts; `None` where there are none.
+    restart_interval: Option<u32>,
+    mean_tables: [Option<Table<'a>>; TABLES],
+    rest_tables: [Option<Table<'a>>; TABLES],
+    entropy: &'a [u8],
+}
+
+/// How many code words have each length, and what they stand for.
+#[derive(Clone, Copy)]
+struct Table<'a> {
+    counts: &'a [u8; 16],
+    symbols: &'a [u8],
+}
+
+struct Component {
+    id: u8,
+    /// Its blocks in each step of the scan.
+    blocks: [u32; 2],
+    /// Which of the tables are its own.
+    mean_table: usize,
+    rest_table: usize,
+}
+
+/// What is known before the scan.
+#[derive(Default)]
+struct Head<'a> {
+    frame: Option<Frame>,
+    restart_interval: Option<u32>,
+    mean_tables: [Option<Table<'a>>; TABLES],
+    rest_tables: [Option<Table<'a>>; TABLES],
+    is_jfif: bool,
+    /// What Adobe's segment says of the colours; 1 means YCbCr.
+    adobe: Option<u8>,
+}
+
+struct Frame {
+    height: u32,
+    width: u32,
+    /// Each one's id and sampling.
+    components: Vec<(u8, [u32; 2])>,
+}
+
+impl<'a> Baseline<'a> {
+    /// Reads what stands before the scan; `None` for every file of another kind.
+    #[must_use]
+    pub fn read(file: &'a [u8]) -> Option<Self> {
+        let mut rest = file.strip_prefix(&[0xff, START_OF_IMAGE])?;
+        let mut head = Head::default();
+        loop {
+            let (marker, body, after) = segment(rest)?;
+            match marker {
+                START_OF_SCAN => return head.scan(body, after),
+                START_OF_IMAGE | END_OF_IMAGE => return None,
+                _ => head.read(marker, body)?,
+            }
+            rest = after;
+        }
+    }
+
+    /// Whether the file has a code word for everything in the picture, and its end.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.count_blocks().is_some()
+    }
+
+    fn count_blocks(&self) -> Option<()> {
+        let codes = |tables: &[Option<Table<'_>>; TABLES], kind| {
+            tables
+                .map(|table| table.and_then(|table| Codes::new(table.counts, table.symbols, kind)))
+        };
+        let mean = codes(&self.mean_tables, Kind::Mean);
+        let rest = codes(&self.rest_tables, Kind::Rest);
+        let mut step = Vec::new();
+        for component in &self.components {
+            let mean = mean[component.mean_table].as_ref()?;
+            let rest = rest[component.rest_table].as_ref()?;
+            let pair = BlockCodes { mean, rest };
+            let [across, down] = component.blocks;
+            step.extend(std::iter::repeat_n(pair, usize::try_from(across * down).ok()?));
+        }
+        let [across, down] = self.unit;
+        let steps = self.width.div_ceil(8 * across) * self.height.div_ceil(8 * down);
+        entropy::follow(self.entropy, &step, steps, self.restart_interval)
+    }
+}
+
+/// The next segment's marker, its body, and what follows it.
+fn segment(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
+    let bytes = bytes.strip_prefix(&[0xff])?;
+    let filling = bytes.iter().take_while(|byte| **byte == 0xff).count();
+    let (&marker, bytes) = bytes[filling..].split_first()?;
+    let length = usize::from(u16::from_be_bytes(bytes.get(..2)?.try_into().ok()?));
+    Some((marker, bytes.get(2..length)?, &bytes[length..]))
+}
+
+impl<'a> Head<'a> {
+    fn read(&mut self, marker: u8, body: &'a [u8]) -> Option<()> {
+        match marker {
+            BASELINE_FRAME if self.frame.is_none() => self.frame = Some(frame(body)?),
+            HUFFMAN_TABLES => self.add_tables(body)?,
+            BASELINE_FRAME => return None,
+            marker if OTHER_FRAMES.contains(&marker) => return None,
+            RESTART_INTERVAL => {
+                let steps = u16::from_be_bytes(body.try_into().ok()?);
+                self.restart_interval = (steps > 0).then_some(steps.into());
+            }
+            JFIF => self.is_jfif |= body.starts_with(b"JFIF\0"),
+            ADOBE if body.starts_with(b"Adobe") => self.adobe = Some(*body.get(11)?),
+            _ => {}
+        }
+        Some(())
+    }
+
+    fn add_tables(&mut self, mut body: &'a [u8]) -> Option<()> {
+        while let Some((&place, after)) = body.split_first() {
+            let (counts, after) = after.split_first_chunk::<16>()?;
+            let words = counts.iter().map(|&count| usize::from(count)).sum();
+            let (symbols, after) = after.split_at_checked(words)?;
+            let tables = match place >> 4 {
+                0 => &mut self.mean_tables,
+                1 => &mut self.rest_tables,
+                _ => return None,
+            };
+            *tables.get_mut(usize::from(place & 0xf))? = Some(Table { counts, symbols });
+            body = after;
+        }
+        Some(())
+    }
+
+    fn scan(self, body: &[u8], entropy: &'a [u8]) -> Option<Baseline<'a>> {
+        let frame = self.frame.as_ref()?;
+        let (&count, body) = body.split_first()?;
+        let (chosen, ends) = body.split_at_checked(2 * usize::from(count))?;
+        if usize::from(count) != frame.components.len() || ends != [0, 63, 0] {
+            return None;
+        }
+        let component = |(&(id, blocks), chosen): (&(u8, [u32; 2]), &[u8])| {
+            let (mean_table, rest_table) =
+                (usize::from(chosen[1] >> 4), usize::from(chosen[1] & 0xf));
+            let fits = chosen[0] == id && mean_table < TABLES && rest_table < TABLES;
+            fits.then_some(Component { id, blocks, mean_table, rest_table })
+        };
+        let components = frame
+            .components
+            .iter()
+            .zip(chosen.chunks(2))
+            .map(component)
+            .collect::<Option<Vec<_>>>()?;
+        let unit = usual_sampling(&components)?;
+        self.has_usual_colors(&components).then_some(Baseline {
+            components,
+            unit,
+            height: frame.height,
+            width: frame.width,
+            restart_interval: self.restart_interval,
+            mean_tables: self.mean_tables,
+            rest_tables: self.rest_tables,
+            entropy,
+        })
+    }
+
+    /// Grey, or YCbCr beyond doubt: decoders guess differently where nothing says so.
+    fn has_usual_colors(&self, components: &[Component]) -> bool {
+        let ids: Vec<u8> = components.iter().map(|component| component.id).collect();
+        match self.adobe {
+            _ if ids.len() == 1 => true,
+            Some(transform) => transform == 1,
+            None => self.is_jfif || ids == [1, 2, 3],
+        }
+    }
+}
+
+fn frame(body: &[u8]) -> Option<Frame> {
+    let (&[precision, h0, h1, w0, w1, count], components) = body.split_first_chunk::<6>()?;
+    let (height, width) = (u16::from_be_bytes([h0, h1]), u16::from_be_bytes([w0, w1]));
+    let fits =
+        precision == 8 && height > 0 && width > 0 && components.len() == 3 * usize::from(count);
+    let component = |of: &[u8]| (of[0], [u32::from(of[1] >> 4), u32::from(of[1] & 0xf)]);
+    fits.then(|| Frame {
+        height: height.into(),
+        width: width.into(),
+        components: components.chunks(3).map(component).collect(),
+    })
+}
+
+/// The blocks of a step: one, or those of 4:4:4, 4:2:2 or 4:2:0.
+fn usual_sampling(components: &[Component]) -> Option<[u32; 2]> {
+    let blocks: Vec<[u32; 2]> = components.iter().map(|component| component.blocks).collect();
+    match blocks[..] {
+        [[1, 1]] => Some([1, 1]),
+        [unit @ ([1 | 2, 1] | [2, 2]), [1, 1], [1, 1]] => Some(unit),
+        _ => None,
+    }
+}
