@@ -117,6 +117,8 @@ ROWS: list[tuple[str, list[Panel]]] = [
         Panel("Memory of bodies and pixels", [("used {{instance}}", gauge("resnet_serve_memory_used_bytes")), ("budget", f'max({gauge("resnet_serve_memory_budget_bytes")})')], "bytes"),
         Panel("GPU utilization", [("{{instance}} {{gpu}}", gauge("resnet_serve_gpu_utilization_ratio"))], "percentunit"),
         Panel("GPU memory", [("used {{instance}} {{gpu}}", gauge("resnet_serve_gpu_memory_used_bytes")), ("total", f'max({gauge("resnet_serve_gpu_memory_total_bytes")})')], "bytes"),
+        Panel("JPEGs given to the GPU's unit", [("{{result}}", total("resnet_serve_jpeg_unit_images_total", "result"))], "ops", stacked=True,
+              about="All zero without --jpeg-decoder nvjpeg. What is broken or failed, a core decodes."),
     ]),
     ("Engines and the process", [
         Panel("Workers", [("working {{instance}}", gauge("resnet_serve_workers")), ("configured", f'max({gauge("resnet_serve_workers_configured")})')], width=6),

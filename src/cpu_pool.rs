@@ -30,6 +30,12 @@ pub struct Lane {
     turns: Arc<Semaphore>,
 }
 
+/// A request's turn: at most as many of its closures as the pool has threads have one.
+pub struct Turn {
+    lane: Lane,
+    permit: Option<OwnedSemaphorePermit>,
+}
+
 /// A thread of the pool that is free for one closure. Work that is dropped before it has its core
 /// never runs.
 pub struct Core {
@@ -84,12 +90,25 @@ impl CpuPool {
 }
 
 impl Lane {
-    /// Waits for a core, first come, first served.
+    /// Waits for the request's turn, and then for a core, first come, first served.
     pub async fn core(&self) -> Core {
+        self.turn().await.core().await
+    }
+
+    /// Waits for the request's turn.
+    pub async fn turn(&self) -> Turn {
         // The semaphores are never closed, so that there always is a permit in the end.
-        let turn = Arc::clone(&self.turns).acquire_owned().await.ok();
-        let core = Arc::clone(&self.pool.cores).acquire_owned().await.ok();
-        Core { running: Arc::clone(&self.pool.running), permits: (turn, core) }
+        let permit = Arc::clone(&self.turns).acquire_owned().await.ok();
+        Turn { lane: self.clone(), permit }
+    }
+}
+
+impl Turn {
+    /// Waits for a core, first come, first served.
+    pub async fn core(&mut self) -> Core {
+        let Lane { pool, .. } = &self.lane;
+        let core = Arc::clone(&pool.cores).acquire_owned().await.ok();
+        Core { running: Arc::clone(&pool.running), permits: (self.permit.take(), core) }
     }
 }
 

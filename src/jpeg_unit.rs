@@ -6,9 +6,11 @@
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::time::timeout;
 
 use crate::preprocess::{Baseline, ImageFormat, ImageHeader, Pixels};
 
@@ -16,7 +18,7 @@ mod line;
 mod worker;
 
 use line::{Job, Line};
-pub use worker::{Unit, open_nvjpeg};
+pub use worker::{Unit, UnitError, open_nvjpeg};
 
 /// Most pictures in a batch: one more than the units that an H100 has.
 const BATCH: usize = 8;
@@ -27,6 +29,9 @@ const BATCH_BYTES: usize = 48 << 20;
 
 /// One more than those that are decoded waits here, so that the threads always find another batch.
 const WAITING_BATCHES: usize = 1;
+
+/// A hundred times what a batch takes.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// From so many pixels on a picture waits for the unit even where a core is free: that would take
 /// ten times as long.
@@ -41,10 +46,11 @@ pub struct JpegUnit {
     _open: Arc<Open>,
 }
 
-/// A place in the unit's line, given back when the pixels are there.
+/// A place in the unit's line. As long as it is held, nothing else is decoded in its stead, so that the unit
+/// runs no further ahead than the cores follow.
 pub struct Place {
     line: Arc<Line>,
-    permit: OwnedSemaphorePermit,
+    permit: Arc<OwnedSemaphorePermit>,
 }
 
 struct Open(Arc<Line>);
@@ -80,7 +86,10 @@ impl JpegUnit {
                 .map_err(|cause| cause.to_string())?;
         }
         drop(report);
-        reports.iter().collect::<Result<(), String>>()?;
+        let opened = reports.iter().collect::<Result<Vec<()>, String>>()?.len();
+        if opened < threads.get() {
+            return Err("a thread of it died".to_owned());
+        }
         Ok(unit)
     }
 
@@ -89,12 +98,15 @@ impl JpegUnit {
     pub fn takes(&self, file: &[u8], header: &ImageHeader) -> bool {
         header.format() == ImageFormat::Jpeg
             && pixel_bytes(header) <= BATCH_BYTES
-            && Baseline::read(file).is_some()
+            && Baseline::read(file)
+                .is_some_and(|file| file.size() == (header.width(), header.height()))
     }
 
-    /// Waits for a place, first come, first served; `None` where the unit is not used any more.
+    /// Waits for a place, first come, first served; `None` where the unit is not used any more, or none
+    /// came for so long that it may hang.
     pub async fn place(&self) -> Option<Place> {
-        let permit = Arc::clone(&self.places).acquire_owned().await.ok()?;
+        let acquired = timeout(PATIENCE, Arc::clone(&self.places).acquire_owned());
+        let permit = Arc::new(acquired.await.ok()?.ok()?);
         Some(Place { line: Arc::clone(&self.line), permit })
     }
 
@@ -106,14 +118,13 @@ impl JpegUnit {
 }
 
 impl Place {
-    /// The whole picture as it is stored; `None` where the unit failed. **A file that is cut off or
-    /// broken is not noticed**: its pixels may show another picture.
-    pub async fn decode(self, file: Bytes, header: &ImageHeader) -> Option<Pixels> {
+    /// The whole picture as it is stored; `None` where the unit failed or took so long that it may hang.
+    /// **A file that is cut off or broken is not noticed**: its pixels may show another picture.
+    pub async fn decode(&self, file: Bytes, header: &ImageHeader) -> Option<Pixels> {
         let (answer, answered) = oneshot::channel();
-        self.line.join(Job { file, pixel_bytes: pixel_bytes(header), answer })?;
-        let pixels = answered.await.ok();
-        drop(self.permit);
-        pixels
+        let place = Arc::clone(&self.permit);
+        self.line.join(Job { file, pixel_bytes: pixel_bytes(header), answer, _place: place })?;
+        timeout(PATIENCE, answered).await.ok()?.ok()
     }
 }
 

@@ -1,6 +1,7 @@
 //! NVIDIA's functions, looked up in libraries that are loaded at run time.
 
 use std::ffi::{c_int, c_uint, c_void};
+use std::sync::OnceLock;
 
 use libloading::Library;
 
@@ -21,9 +22,9 @@ impl Image {
     pub(crate) const CHANNELS: usize = 4;
 }
 
-/// The newest first: what ONNX Runtime's CUDA provider needs.
-const NVJPEG: [&str; 2] = ["libnvjpeg.so.13", "libnvjpeg.so.12"];
-const CUDART: [&str; 2] = ["libcudart.so.13", "libcudart.so.12"];
+/// nvJPEG and CUDA of one major version each, the newest first: what ONNX Runtime's CUDA provider needs.
+const LIBRARIES: [[&str; 2]; 2] =
+    [["libnvjpeg.so.13", "libcudart.so.13"], ["libnvjpeg.so.12", "libcudart.so.12"]];
 
 type Call = unsafe extern "C" fn(Opaque) -> c_int;
 type New = unsafe extern "C" fn(*mut Opaque) -> c_int;
@@ -64,6 +65,7 @@ pub(crate) struct Functions {
     pub(crate) free: Call,
     pub(crate) malloc_host: Allocate,
     pub(crate) free_host: Call,
+    pub(crate) memset_async: unsafe extern "C" fn(Opaque, c_int, usize, Opaque) -> c_int,
     pub(crate) memcpy_async:
         unsafe extern "C" fn(Opaque, *const c_void, usize, c_int, Opaque) -> c_int,
 
@@ -72,8 +74,18 @@ pub(crate) struct Functions {
 }
 
 impl Functions {
-    pub(crate) fn load() -> Result<Self, Error> {
-        let (nvjpeg, cuda) = (open(&NVJPEG)?, open(&CUDART)?);
+    /// Those of this process. Loaded once and for good: these libraries have threads of their own.
+    pub(crate) fn loaded() -> Result<&'static Self, Error> {
+        static LOADED: OnceLock<Functions> = OnceLock::new();
+        match LOADED.get() {
+            Some(functions) => Ok(functions),
+            None => Self::load().map(|functions| LOADED.get_or_init(|| functions)),
+        }
+    }
+
+    fn load() -> Result<Self, Error> {
+        let [newest, older] = LIBRARIES;
+        let [nvjpeg, cuda] = open(newest).or_else(|cause| open(older).map_err(|_| cause))?;
         // SAFETY: each field has the signature that NVIDIA's headers give for the name.
         unsafe {
             Ok(Self {
@@ -93,6 +105,7 @@ impl Functions {
                 free: find(&cuda, "cudaFree")?,
                 malloc_host: find(&cuda, "cudaMallocHost")?,
                 free_host: find(&cuda, "cudaFreeHost")?,
+                memset_async: find(&cuda, "cudaMemsetAsync")?,
                 memcpy_async: find(&cuda, "cudaMemcpyAsync")?,
                 _libraries: [nvjpeg, cuda],
             })
@@ -100,12 +113,13 @@ impl Functions {
     }
 }
 
-fn open(names: &[&'static str; 2]) -> Result<Library, Error> {
-    let [newest, older] = *names;
-    // SAFETY: NVIDIA's libraries may be loaded from any thread at any time; one that is none of
-    // theirs is in the place of what the system's owner has put there.
-    let opened = unsafe { Library::new(newest).or_else(|_| Library::new(older)) };
-    opened.map_err(|_| Error::NoLibrary { name: newest })
+fn open(names: [&'static str; 2]) -> Result<[Library; 2], Error> {
+    let library = |name| {
+        // SAFETY: NVIDIA's libraries may be loaded from any thread at any time; one that is none of
+        // theirs is in the place of what the system's owner has put there.
+        unsafe { Library::new(name) }.map_err(|_| Error::NoLibrary { name })
+    };
+    Ok([library(names[0])?, library(names[1])?])
 }
 
 /// # Safety

@@ -27,6 +27,8 @@ const INTERPOLATING: c_uint = 1 << 5;
 const RGB_INTERLEAVED: c_int = 5;
 /// `NVJPEG_CSS_444` and `NVJPEG_CSS_GRAY`: there is no colour to interpolate.
 const WHOLE_COLOR: [c_int; 2] = [0, 6];
+/// What the pixels are before the unit writes them, so that a picture that it has left out shows.
+const UNWRITTEN: u8 = 0xab;
 /// `cudaMemcpyDeviceToHost`
 const TO_HOST: c_int = 2;
 /// Where each picture begins in a decoder's memory is a multiple of so many bytes.
@@ -68,6 +70,9 @@ pub enum Error {
         /// Bytes that there are.
         capacity: usize,
     },
+    /// The unit has said that it was done, and had not begun.
+    #[error("the unit left out a picture")]
+    LeftOut,
     /// A call did not work.
     #[error("{function} failed: {}", meaning(.function, *.status))]
     Failed {
@@ -76,6 +81,21 @@ pub enum Error {
         /// What it returned.
         status: c_int,
     },
+}
+
+impl Error {
+    /// Whether one of the files may be to blame.
+    #[must_use]
+    pub fn is_of_a_file(&self) -> bool {
+        const OF_A_FILE: [c_int; 4] = [2, BAD_JPEG, 4, 10];
+        match self {
+            Self::TooLarge { .. } | Self::LeftOut => true,
+            Self::Failed { function, status } => {
+                function.starts_with("nvjpeg") && OF_A_FILE.contains(status)
+            }
+            _ => false,
+        }
+    }
 }
 
 /// A decoded picture: `height` rows of `width` pixels of red, green and blue, without gaps.
@@ -89,10 +109,17 @@ pub struct Picture<'a> {
     pub rgb: &'a [u8],
 }
 
+impl Picture<'_> {
+    /// Whether the last row is as it was before; a picture that really ends so is decoded by others.
+    fn is_unwritten(&self) -> bool {
+        self.rgb.iter().rev().take(3 * self.width as usize).all(|byte| *byte == UNWRITTEN)
+    }
+}
+
 /// The unit, as one thread uses it, with memory for the pixels of a batch. Two of them keep it busy
 /// while one copies.
 pub struct Decoder {
-    functions: Functions,
+    functions: &'static Functions,
     /// For pictures whose colour is stored whole, and for those where it is interpolated, which takes
     /// twice the time.
     sessions: [Session; 2],
@@ -139,7 +166,7 @@ impl Decoder {
     ///
     /// Where NVIDIA's libraries, a GPU or its JPEG unit are missing.
     pub fn new(device: u16, capacity: usize) -> Result<Self, Error> {
-        let functions = Functions::load()?;
+        let functions = Functions::loaded()?;
         let session = || Session { handle: ptr::null_mut(), state: ptr::null_mut(), batch: 0 };
         let mut decoder = Self {
             functions,
@@ -166,7 +193,7 @@ impl Decoder {
             done("cudaStreamCreate", (functions.stream_create)(&raw mut self.stream))?;
             done("cudaMalloc", (functions.malloc)(&raw mut self.on_device, *capacity))?;
             done("cudaMallocHost", (functions.malloc_host)(&raw mut host, *capacity))?;
-            // Fresh memory is read only where it was written, but let nothing of others show.
+            // So that it may be read.
             ptr::write_bytes(host.cast::<u8>(), 0, *capacity);
         }
         self.in_memory = host.cast();
@@ -188,6 +215,7 @@ impl Decoder {
         let places = self.places(files)?;
         let used = places.last().map_or(0, |place| place.at + place.bytes());
         let mut batches = [0, 1].map(|session| self.batch(session, files, &places));
+        self.clear(used)?;
         let submitted =
             batches.iter_mut().enumerate().try_for_each(|(at, batch)| self.submit(at, batch));
         let waited = self.copy_out(used);
@@ -201,7 +229,17 @@ impl Decoder {
             width: place.width,
             rgb: &pixels[place.at..place.at + place.bytes()],
         };
-        Ok(places.iter().map(picture).collect())
+        let pictures: Vec<Picture<'_>> = places.iter().map(picture).collect();
+        if pictures.iter().any(Picture::is_unwritten) { Err(Error::LeftOut) } else { Ok(pictures) }
+    }
+
+    /// Makes so many bytes of the device's block unwritten.
+    fn clear(&mut self, used: usize) -> Result<(), Error> {
+        let value = UNWRITTEN.into();
+        // SAFETY: the block has `capacity` bytes, and `places` has seen to it that no more are used.
+        let status =
+            unsafe { (self.functions.memset_async)(self.on_device, value, used, self.stream) };
+        done("cudaMemsetAsync", status)
     }
 
     fn places(&self, files: &[&[u8]]) -> Result<Vec<Place>, Error> {
@@ -266,7 +304,7 @@ impl Decoder {
             return Ok(());
         }
         let session = &mut self.sessions[session];
-        session.prepare(&self.functions, batch.images.len())?;
+        session.prepare(self.functions, batch.images.len())?;
         // SAFETY: the three lists have as many items as the state is made for, and live, as do the
         // files, until the stream has been waited for; the device's block has room for each picture.
         let status = unsafe {
@@ -335,7 +373,7 @@ impl Session {
 impl Drop for Decoder {
     /// What does not go is the driver's; nothing could be done about it here.
     fn drop(&mut self) {
-        let functions = &self.functions;
+        let functions = self.functions;
         let release = |free: unsafe extern "C" fn(Opaque) -> c_int, thing: Opaque| {
             if !thing.is_null() {
                 // SAFETY: it was made by this decoder, is released once, and what uses it goes first.

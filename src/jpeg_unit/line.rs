@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::{BATCH, BATCH_BYTES};
 use crate::preprocess::Pixels;
@@ -15,6 +15,8 @@ pub(super) struct Job {
     /// What its pixels will take.
     pub(super) pixel_bytes: usize,
     pub(super) answer: oneshot::Sender<Pixels>,
+    /// Its place, which is taken as long as it is here.
+    pub(super) _place: Arc<OwnedSemaphorePermit>,
 }
 
 #[derive(Default)]

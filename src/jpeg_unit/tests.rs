@@ -11,14 +11,16 @@ use super::*;
 
 const FILE: &[u8] = include_bytes!("../../tests/fixtures/preprocess/sampling-444.jpg");
 
+type Order = Result<(), UnitError>;
+
 /// Decodes to black, batch for batch as it is told to, and says how many files were in each.
 struct Scripted {
-    orders: Arc<Mutex<Receiver<Result<(), String>>>>,
+    orders: Arc<Mutex<Receiver<Order>>>,
     batches: Sender<usize>,
 }
 
 impl Unit for Scripted {
-    fn decode(&mut self, files: &[&[u8]]) -> Result<Vec<Pixels>, String> {
+    fn decode(&mut self, files: &[&[u8]]) -> Result<Vec<Pixels>, UnitError> {
         self.batches.send(files.len()).unwrap();
         self.orders.lock().unwrap().recv().unwrap()?;
         let black = |file: &&[u8]| {
@@ -31,7 +33,7 @@ impl Unit for Scripted {
 
 struct Setup {
     unit: JpegUnit,
-    orders: Sender<Result<(), String>>,
+    orders: Sender<Order>,
     batches: Receiver<usize>,
 }
 
@@ -117,20 +119,53 @@ async fn places_are_bounded() {
 #[tokio::test]
 async fn a_unit_that_fails_is_opened_anew_and_then_given_up() {
     let Setup { unit, orders, batches: _batches } = setup(2);
-    for _ in 0..PATIENCE_OF_TWO {
-        orders.send(Err("on purpose".to_owned())).unwrap();
+    for _ in 0..FAILURES_OF_TWO {
+        orders.send(Err(UnitError::Unit("on purpose".to_owned()))).unwrap();
     }
     let mut failed = 0;
     while let Some(place) = unit.place().await {
         assert!(place.decode(Bytes::from_static(FILE), &header()).await.is_none());
         failed += 1;
-        assert!(failed <= 2 * PATIENCE_OF_TWO);
+        assert!(failed <= 2 * FAILURES_OF_TWO);
     }
-    assert!(failed >= PATIENCE_OF_TWO);
+    assert!(failed >= FAILURES_OF_TWO);
 }
 
 /// Failures of a unit that was opened twice.
-const PATIENCE_OF_TWO: u32 = 2 * worker::PATIENCE;
+const FAILURES_OF_TWO: u32 = 2 * worker::FAILURES;
+
+#[tokio::test]
+async fn a_file_that_the_unit_refuses_costs_the_others_nothing() {
+    let Setup { unit, orders, batches } = setup(1);
+    let mut first = Box::pin(decode(&unit));
+    assert!(first.as_mut().now_or_never().is_none());
+    assert_eq!(batches.recv().unwrap(), 1);
+    let mut others: Vec<_> = (0..3).map(|_| Box::pin(decode(&unit))).collect();
+    for other in &mut others {
+        assert!(other.as_mut().now_or_never().is_none());
+    }
+    let refused = || Err(UnitError::File("on purpose".to_owned()));
+    // The first; the three together; each of them.
+    for order in [Ok(()), refused(), Ok(()), refused(), Ok(())] {
+        orders.send(order).unwrap();
+    }
+
+    let mut decoded = Vec::new();
+    for other in others {
+        decoded.push(other.await.is_some());
+    }
+    assert_eq!(decoded, [true, false, true]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_unit_that_hangs_is_not_waited_for() {
+    let Setup { unit, orders: _orders, batches: _batches } = setup(1);
+    let begin = tokio::time::Instant::now();
+
+    assert!(decode(&unit).await.is_none());
+
+    assert_eq!(begin.elapsed(), PATIENCE);
+}
 
 #[tokio::test]
 async fn nobody_waits_for_a_thread_that_panicked() {

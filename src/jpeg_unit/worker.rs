@@ -1,11 +1,13 @@
 //! A thread's work with the unit.
 
+use thiserror::Error;
+
 use super::BATCH_BYTES;
 use super::line::{Job, Line};
 use crate::preprocess::Pixels;
 
-/// Batches in a row that may fail before the unit is opened anew: files can be to blame too.
-pub(super) const PATIENCE: u32 = 8;
+/// Failures in a row after which the unit is opened anew.
+pub(super) const FAILURES: u32 = 8;
 
 /// What decodes a batch of plain JPEGs, whole and as they are stored, in their order. It stays on the
 /// thread where it was made.
@@ -13,16 +15,31 @@ pub trait Unit {
     /// # Errors
     ///
     /// Why there is nothing of the whole batch.
-    fn decode(&mut self, files: &[&[u8]]) -> Result<Vec<Pixels>, String>;
+    fn decode(&mut self, files: &[&[u8]]) -> Result<Vec<Pixels>, UnitError>;
+}
+
+/// Why a batch was not decoded.
+#[derive(Debug, Error)]
+pub enum UnitError {
+    /// One of its files is of a kind that the unit does not take after all.
+    #[error("a file of the batch cannot be decoded: {0}")]
+    File(String),
+    /// The unit does not work.
+    #[error("{0}")]
+    Unit(String),
 }
 
 impl Unit for nvjpeg::Decoder {
-    fn decode(&mut self, files: &[&[u8]]) -> Result<Vec<Pixels>, String> {
-        let pictures = self.decode(files).map_err(|cause| cause.to_string())?;
+    fn decode(&mut self, files: &[&[u8]]) -> Result<Vec<Pixels>, UnitError> {
+        let pictures = self.decode(files).map_err(|cause| {
+            let kind = if cause.is_of_a_file() { UnitError::File } else { UnitError::Unit };
+            kind(cause.to_string())
+        })?;
         let pixels = pictures
             .iter()
             .map(|picture| Pixels::new(picture.height, picture.width, picture.rgb.to_vec()));
-        pixels.collect::<Option<_>>().ok_or_else(|| "its pixels do not fit its size".to_owned())
+        let unfit = || UnitError::Unit("its pixels do not fit its size".to_owned());
+        pixels.collect::<Option<_>>().ok_or_else(unfit)
     }
 }
 
@@ -41,14 +58,8 @@ pub fn open_nvjpeg() -> Result<nvjpeg::Decoder, String> {
 pub(super) fn work<U: Unit>(line: &Line, mut unit: U, open: impl Fn() -> Result<U, String>) {
     let mut failures = 0;
     while let Some(batch) = line.next_batch() {
-        match decode(&mut unit, batch) {
-            Ok(()) => failures = 0,
-            Err(cause) => {
-                tracing::debug!(%cause, "the JPEG unit failed, and the CPU decodes instead");
-                failures += 1;
-            }
-        }
-        if failures == PATIENCE {
+        failures = if decode(&mut unit, batch) { 0 } else { failures + 1 };
+        if failures == FAILURES {
             failures = 0;
             // Both at once may be more than there is memory for.
             drop(unit);
@@ -63,13 +74,24 @@ pub(super) fn work<U: Unit>(line: &Line, mut unit: U, open: impl Fn() -> Result<
     }
 }
 
-/// Where it fails, whoever waits hears nothing, and so knows.
-fn decode(unit: &mut impl Unit, batch: Vec<Job>) -> Result<(), String> {
+/// Whether the unit works. Whoever hears nothing knows that it failed; if a file is to blame, each is
+/// tried alone, so that it costs the others nothing but time.
+fn decode(unit: &mut impl Unit, batch: Vec<Job>) -> bool {
     let files: Vec<&[u8]> = batch.iter().map(|job| &job.file[..]).collect();
-    let pictures = unit.decode(&files)?;
-    for (job, pixels) in batch.into_iter().zip(pictures) {
-        // Who went away in the meantime misses nothing.
-        let _ = job.answer.send(pixels);
+    match unit.decode(&files) {
+        Ok(pictures) => {
+            for (job, pixels) in batch.into_iter().zip(pictures) {
+                // Who went away in the meantime misses nothing.
+                let _ = job.answer.send(pixels);
+            }
+            true
+        }
+        Err(UnitError::File(_)) if batch.len() > 1 => {
+            batch.into_iter().all(|job| decode(unit, vec![job]))
+        }
+        Err(cause) => {
+            tracing::debug!(%cause, "the JPEG unit failed, and the CPU decodes instead");
+            matches!(cause, UnitError::File(_))
+        }
     }
-    Ok(())
 }

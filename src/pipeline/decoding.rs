@@ -8,7 +8,7 @@ use tracing::{Instrument as _, Span, info_span};
 use super::fate::Fate;
 use super::{ClassifyError, Crops, Encoded, Pipeline, Request};
 use crate::batching::{Content, Prepared};
-use crate::cpu_pool::Core;
+use crate::cpu_pool::{self, Core};
 use crate::jpeg_unit::{JpegUnit, Place};
 use crate::memory::Charge;
 use crate::preprocess::{Baseline, ImageError, ImageHeader, Picture, Pixels, Transform};
@@ -35,18 +35,20 @@ impl Pipeline {
         let decoding = request.times.begin(Stage::Decode);
         let (crops, wanted) = (request.crops, request.wanted);
         let peak = self.peak_bytes(&image, &header, crops)?;
-        let turn = self.turn((&image, &header), request).await;
+        let turn = self.turn((&image, &header), (peak, request)).await;
         fate.at = Some(Abandonment::Decode);
         let charge = self.charge(peak + turn.bytes(&header))?;
-        let started = Instant::now();
         let (source, core) = match turn {
             Turn::Core(core) => (Source::File, core),
-            Turn::Unit(place) => {
+            Turn::Unit(place, mut turn) => {
                 let pixels = place.decode(image.bytes.clone(), &header).await;
-                (Source::Unit(pixels), request.lane.core().await)
+                let core = turn.core().await;
+                drop(place); // not before, or the unit would fill the memory with pixels
+                (Source::Unit(pixels), core)
             }
         };
         let cropping = Cropping { transform: self.transform, crops, metrics: self.metrics() };
+        let started = Instant::now();
         let work = move || {
             let (pixels, charge) = cropping.of(&image, (&header, charge), source)?;
             let prepared = |pixels| Prepared {
@@ -70,21 +72,30 @@ impl Pipeline {
     }
 
     /// Waits for the GPU's unit, if it takes the picture, or for a core, whichever comes first.
-    async fn turn(&self, (image, header): (&Encoded, &ImageHeader), request: &Request) -> Turn {
-        let unit = self.resources.jpeg_unit.as_ref();
-        let Some(unit) = unit.filter(|unit| unit.takes(&image.bytes, header)) else {
+    async fn turn(
+        &self,
+        (image, header): (&Encoded, &ImageHeader),
+        (peak, request): (u64, &Request),
+    ) -> Turn {
+        let takes = |unit: &&JpegUnit| {
+            let needed = image.charge.bytes() + peak + whole_bytes(header);
+            needed <= self.resources.memory.limit() && unit.takes(&image.bytes, header)
+        };
+        let Some(unit) = self.resources.jpeg_unit.as_ref().filter(takes) else {
             return Turn::Core(request.lane.core().await);
         };
+        let mut turn = request.lane.turn().await;
         if JpegUnit::is_worth_waiting(header)
             && let Some(place) = unit.place().await
         {
-            return Turn::Unit(place);
+            return Turn::Unit(place, turn);
         }
-        tokio::select! {
+        let place = tokio::select! {
             biased;
-            Some(place) = unit.place() => Turn::Unit(place),
-            core = request.lane.core() => Turn::Core(core),
-        }
+            Some(place) = unit.place() => place,
+            core = turn.core() => return Turn::Core(core),
+        };
+        Turn::Unit(place, turn)
     }
 
     fn metrics(&self) -> Arc<Metrics> {
@@ -117,10 +128,16 @@ fn decode_span(header: &ImageHeader) -> Span {
     )
 }
 
+/// What the picture takes in RGB, not reduced.
+fn whole_bytes(header: &ImageHeader) -> u64 {
+    3 * u64::from(header.width()) * u64::from(header.height())
+}
+
 /// Who decodes.
 enum Turn {
     Core(Core),
-    Unit(Place),
+    /// And the request's turn, with which a core is waited for.
+    Unit(Place, cpu_pool::Turn),
 }
 
 impl Turn {
@@ -128,7 +145,7 @@ impl Turn {
     fn bytes(&self, header: &ImageHeader) -> u64 {
         match self {
             Self::Core(_) => 0,
-            Self::Unit(_) => 3 * u64::from(header.width()) * u64::from(header.height()),
+            Self::Unit(..) => whole_bytes(header),
         }
     }
 }
@@ -174,7 +191,11 @@ impl Cropping {
         header: &'a ImageHeader,
     ) -> Option<Picture<'a>> {
         let picture = pixels.and_then(|pixels| self.transform.open_decoded(pixels, header));
-        let is_whole = || Baseline::read(&image.bytes).is_some_and(|file| file.is_whole());
+        let is_whole = || {
+            let size = (header.width(), header.height());
+            let file = Baseline::read(&image.bytes).filter(|file| file.size() == size);
+            file.is_some_and(|file| file.is_whole())
+        };
         let (result, picture) = match picture {
             None => (UnitResult::Failed, None),
             Some(picture) if is_whole() => (UnitResult::Decoded, Some(picture)),

@@ -88,6 +88,58 @@ mod tests {
         }
     }
 
+    /// The file with something in the place of the first segment of that kind.
+    fn replaced(file: &[u8], marker: u8, with: &[u8]) -> Vec<u8> {
+        let begin = file.windows(2).position(|pair| pair == [0xff, marker]).unwrap();
+        let length = usize::from(u16::from_be_bytes([file[begin + 2], file[begin + 3]]));
+        [&file[..begin], with, &file[begin + 2 + length..]].concat()
+    }
+
+    #[test]
+    fn segments_that_decoders_may_read_in_different_ways_are_not_taken() {
+        let file = fixture("sampling-444.jpg");
+        // A marker that has no length, and a frame of a picture's height only.
+        for segment in [&b"\xff\x01\x00\x04ab"[..], b"\xff\xde\x00\x04ab", b"\xff\xd0\x00\x04ab"] {
+            let changed = [&file[..2], segment, &file[2..]].concat();
+            assert!(Baseline::read(&changed).is_none(), "{segment:?}");
+        }
+        let comment = [&file[..2], b"\xff\xfe\x00\x04ab", &file[2..]].concat();
+        assert!(is_whole(&comment));
+    }
+
+    #[test]
+    fn tables_to_multiply_by_must_be_there() {
+        let file = fixture("sampling-444.jpg");
+        assert!(Baseline::read(&replaced(&file, 0xdb, &[])).is_none());
+
+        let mut zero = file;
+        let table = zero.windows(2).position(|pair| pair == [0xff, 0xdb]).unwrap();
+        zero[table + 5] = 0;
+        assert!(Baseline::read(&zero).is_none());
+    }
+
+    #[test]
+    fn data_that_nothing_needs_show() {
+        let file = fixture("gray.jpg");
+        let end = file.len() - 2;
+        assert!(!is_whole(&[&file[..end], &[0, 0], &file[end..]].concat()));
+
+        let restarts = fixture("restarts.jpg");
+        let scan = restarts.windows(2).rposition(|pair| pair == [0xff, 0xda]).unwrap();
+        let of_scan = restarts[scan..].windows(2).position(|pair| pair == [0xff, 0xd0]).unwrap();
+        let restart = scan + of_scan;
+        assert!(!is_whole(&[&restarts[..restart], &[0, 0], &restarts[restart..]].concat()));
+    }
+
+    #[test]
+    fn components_of_one_name_are_not_taken() {
+        let mut file = fixture("sampling-444.jpg");
+        let frame = file.windows(2).position(|pair| pair == [0xff, 0xc0]).unwrap();
+        let scan = file.windows(2).position(|pair| pair == [0xff, 0xda]).unwrap();
+        (file[frame + 13], file[scan + 7]) = (file[frame + 10], file[scan + 5]);
+        assert!(Baseline::read(&file).is_none());
+    }
+
     #[test]
     fn a_marker_in_the_middle_shows() {
         for name in PLAIN {

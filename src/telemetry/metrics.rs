@@ -147,6 +147,9 @@ impl Metrics {
         for abandonment in Abandonment::ALL {
             instruments.abandoned.with_label_values(&[abandonment.as_str()]);
         }
+        for result in UnitResult::ALL {
+            instruments.jpeg_unit_images.with_label_values(&[result.as_str()]);
+        }
         for result in Reload::ALL {
             instruments.reloads.with_label_values(&[result.as_str()]);
         }

@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 
 use axum::http::StatusCode;
-use resnet_serve::jpeg_unit::{JpegUnit, Unit};
+use resnet_serve::jpeg_unit::{JpegUnit, Unit, UnitError};
 use resnet_serve::preprocess::{ImageHeader, Pixels};
 
 use super::support::{Service, Settings, png};
@@ -15,7 +15,7 @@ const PROGRESSIVE: &[u8] = include_bytes!("../fixtures/preprocess/progressive.jp
 struct SeesBlue;
 
 impl Unit for SeesBlue {
-    fn decode(&mut self, files: &[&[u8]]) -> Result<Vec<Pixels>, String> {
+    fn decode(&mut self, files: &[&[u8]]) -> Result<Vec<Pixels>, UnitError> {
         let blue = |file: &&[u8]| {
             let header = ImageHeader::parse(file, u64::MAX).unwrap();
             let pixels = (header.width() * header.height()) as usize;
@@ -30,13 +30,13 @@ struct Fails;
 struct SeesLess;
 
 impl Unit for Fails {
-    fn decode(&mut self, _: &[&[u8]]) -> Result<Vec<Pixels>, String> {
-        Err("on purpose".to_owned())
+    fn decode(&mut self, _: &[&[u8]]) -> Result<Vec<Pixels>, UnitError> {
+        Err(UnitError::Unit("on purpose".to_owned()))
     }
 }
 
 impl Unit for SeesLess {
-    fn decode(&mut self, files: &[&[u8]]) -> Result<Vec<Pixels>, String> {
+    fn decode(&mut self, files: &[&[u8]]) -> Result<Vec<Pixels>, UnitError> {
         Ok(files.iter().map(|_| Pixels::black(1, 1)).collect())
     }
 }

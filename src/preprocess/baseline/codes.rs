@@ -9,6 +9,9 @@ const LONGEST: usize = 16;
 /// The places of a word that ends its block: more than a block has, and not what runs add up to.
 pub(super) const END_OF_BLOCK: u8 = 128;
 
+/// Marks the word for sixteen zeros among the bits of a step: no block ends with it.
+const ZERO_RUN: u8 = 0x80;
+
 /// The most bits of a number behind a word, in baseline files.
 const LARGEST_MEAN: u8 = 11;
 const LARGEST_REST: u8 = 10;
@@ -29,6 +32,18 @@ pub(super) struct Step {
     pub(super) bits: u8,
     /// Of the block's 64, and [`END_OF_BLOCK`] where they end it.
     pub(super) places: u8,
+}
+
+impl Step {
+    /// Whether it is the word for sixteen zeros and nothing else.
+    pub(super) fn is_zero_run(self) -> bool {
+        self.bits & ZERO_RUN != 0
+    }
+
+    /// Without that mark.
+    pub(super) fn plain(self) -> Self {
+        Self { bits: self.bits & !ZERO_RUN, ..self }
+    }
 }
 
 /// What begins in a window.
@@ -62,19 +77,20 @@ impl Codes {
     pub(super) fn new(counts: &[u8; LONGEST], symbols: &[u8], kind: Kind) -> Option<Self> {
         let mut lengths = [(0, 0, 0); LONGEST + 1];
         let mut entries = Box::new([Entry::UNKNOWN; 1 << WINDOW]);
-        let mut steps = Vec::with_capacity(symbols.len());
+        let mut steps: Vec<Step> = Vec::with_capacity(symbols.len());
         let mut word: u32 = 0;
         for (length, &count) in (1..).zip(counts) {
             lengths[usize::from(length)] = (word, u32::from(count), steps.len());
             let end = word + u32::from(count);
-            if end > 1 << length {
+            // A word of ones alone is none, so that what fills up a byte cannot be one.
+            if end >= 1 << length {
                 return None;
             }
             for symbol in symbols.get(steps.len()..)?.get(..usize::from(count))? {
                 let step = step(*symbol, length, kind)?;
                 if let Some(free) = WINDOW.checked_sub(length.into()) {
                     let begin = (word << free) as usize;
-                    entries[begin..][..1 << free].fill(Entry { first: step, all: step });
+                    entries[begin..][..1 << free].fill(Entry { first: step, all: step.plain() });
                 }
                 steps.push(step);
                 word += 1;
@@ -92,9 +108,9 @@ impl Codes {
     fn join(&mut self) {
         let mask = (1 << WINDOW) - 1;
         for window in 0..=mask {
-            let mut all = self.entries[window].first;
+            let mut all = self.entries[window].first.plain();
             while all.bits > 0 && u32::from(all.bits) < WINDOW && all.places < END_OF_BLOCK {
-                let next = self.entries[(window << all.bits) & mask].first;
+                let next = self.entries[(window << all.bits) & mask].first.plain();
                 let joined = Step { bits: all.bits + next.bits, places: all.places + next.places };
                 let within = joined.places % END_OF_BLOCK;
                 if next.bits == 0 || u32::from(joined.bits) > WINDOW || within > 63 {
@@ -137,7 +153,8 @@ fn step(symbol: u8, length: u8, kind: Kind) -> Option<Step> {
         (Kind::Rest, _, 1..) => (run + 1, LARGEST_REST),
         _ => return None,
     };
-    (size <= largest).then_some(Step { bits: length + size, places })
+    let mark = if (kind, run, size) == (Kind::Rest, 15, 0) { ZERO_RUN } else { 0 };
+    (size <= largest).then_some(Step { bits: (length + size) | mark, places })
 }
 
 #[cfg(test)]

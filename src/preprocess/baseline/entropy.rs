@@ -35,17 +35,13 @@ fn unstuff<'a>(mut data: &'a [u8], bits: &mut Vec<u8>) -> Option<(u8, &'a [u8])>
     loop {
         let place = memchr::memchr(0xff, data)?;
         let (&next, after) = data.get(place + 1..)?.split_first()?;
-        match next {
-            0 => bits.extend_from_slice(&data[..=place]),
-            _ => bits.extend_from_slice(&data[..place]),
-        }
-        match next {
-            0 => data = after,
-            0xff => data = &data[place + 1..], // filling before a marker
-            marker => {
-                bits.extend_from_slice(&[0; PADDING]);
-                return Some((marker, after));
-            }
+        if next == 0 {
+            bits.extend_from_slice(&data[..=place]);
+            data = after;
+        } else {
+            bits.extend_from_slice(&data[..place]);
+            bits.extend_from_slice(&[0; PADDING]);
+            return Some((next, after));
         }
     }
 }
@@ -56,5 +52,5 @@ fn has_blocks(data: &[u8], step: &[BlockCodes<'_>], blocks: usize) -> Option<boo
     for codes in step.iter().cycle().take(blocks) {
         follower.pass_block(*codes)?;
     }
-    Some(follower.is_within())
+    Some(follower.is_at_the_end())
 }

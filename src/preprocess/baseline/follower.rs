@@ -35,9 +35,10 @@ impl<'a> Follower<'a> {
         Self { data, taken: 0, next: 0, count: 0 }
     }
 
-    /// Whether nothing behind the data was passed over.
-    pub(super) fn is_within(&self) -> bool {
-        8 * self.taken - self.count as usize <= 8 * (self.data.len() - PADDING)
+    /// Whether all data were passed over and nothing behind them: what is left fills up a byte.
+    pub(super) fn is_at_the_end(&self) -> bool {
+        let passed = 8 * self.taken - self.count as usize;
+        (8 * (self.data.len() - PADDING)).checked_sub(passed).is_some_and(|left| left < 8)
     }
 
     /// Passes over a block; `None` where there is none.
@@ -68,15 +69,16 @@ impl<'a> Follower<'a> {
         if places + entry.all.places % END_OF_BLOCK < BLOCK {
             Some(self.pass(entry.all))
         } else {
-            self.pass_word(entry.first, codes)
+            self.pass_word(places, entry.first, codes)
         }
     }
 
     #[cold]
     #[inline(never)]
-    fn pass_word(&mut self, first: Step, codes: &Codes) -> Option<u8> {
+    fn pass_word(&mut self, places: u8, first: Step, codes: &Codes) -> Option<u8> {
         let word = if first.bits > 0 { first } else { codes.long_word(self.next)? };
-        Some(self.pass(word))
+        let ends_with_zeros = word.is_zero_run() && places + word.places == BLOCK;
+        (!ends_with_zeros).then(|| self.pass(word.plain()))
     }
 
     #[inline]

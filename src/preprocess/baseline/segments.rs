@@ -1,21 +1,32 @@
 //! The segments before the picture's data: its size, its components and their tables.
 
+use std::ops::RangeInclusive;
+
 use super::codes::{Codes, Kind};
 use super::entropy;
 use super::follower::BlockCodes;
 
 const START_OF_IMAGE: u8 = 0xd8;
 const BASELINE_FRAME: u8 = 0xc0;
-const OTHER_FRAMES: std::ops::RangeInclusive<u8> = 0xc1..=0xcf;
 const HUFFMAN_TABLES: u8 = 0xc4;
+const QUANTIZATION_TABLES: u8 = 0xdb;
 const RESTART_INTERVAL: u8 = 0xdd;
 const START_OF_SCAN: u8 = 0xda;
 const END_OF_IMAGE: u8 = 0xd9;
 const JFIF: u8 = 0xe0;
 const ADOBE: u8 = 0xee;
+/// What applications add, and comments: the only other segments that decoders may pass over.
+const APPLICATIONS: RangeInclusive<u8> = 0xe0..=0xef;
+const COMMENT: u8 = 0xfe;
+
+/// Bytes of JFIF's segment; shorter ones do not count.
+const JFIF_LENGTH: usize = 14;
 
 /// Tables of a baseline file: two for the mean of a block, two for the rest of it.
 const TABLES: usize = 2;
+
+/// Tables of what numbers are multiplied by.
+const QUANTIZATIONS: usize = 4;
 
 /// A JPEG in one baseline scan, grey or YCbCr, as cameras and most encoders write it.
 pub struct Baseline<'a> {
@@ -54,6 +65,7 @@ struct Head<'a> {
     restart_interval: Option<u32>,
     mean_tables: [Option<Table<'a>>; TABLES],
     rest_tables: [Option<Table<'a>>; TABLES],
+    has_quantization: [bool; QUANTIZATIONS],
     is_jfif: bool,
     /// What Adobe's segment says of the colours; 1 means YCbCr.
     adobe: Option<u8>,
@@ -62,8 +74,15 @@ struct Head<'a> {
 struct Frame {
     height: u32,
     width: u32,
-    /// Each one's id and sampling.
-    components: Vec<(u8, [u32; 2])>,
+    components: Vec<Declared>,
+}
+
+/// A component as the frame has it.
+struct Declared {
+    id: u8,
+    /// Its sampling.
+    blocks: [u32; 2],
+    quantization: usize,
 }
 
 impl<'a> Baseline<'a> {
@@ -81,6 +100,12 @@ impl<'a> Baseline<'a> {
             }
             rest = after;
         }
+    }
+
+    /// Pixels in a row, and rows.
+    #[must_use]
+    pub fn size(&self) -> (u32, u32) {
+        (self.width, self.height)
     }
 
     /// Whether the file has a code word for everything in the picture, and its end.
@@ -110,11 +135,10 @@ impl<'a> Baseline<'a> {
     }
 }
 
-/// The next segment's marker, its body, and what follows it.
+/// The next segment's marker, its body, and what follows it. Bytes to fill up before it are allowed and
+/// rare, and not taken here.
 fn segment(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
-    let bytes = bytes.strip_prefix(&[0xff])?;
-    let filling = bytes.iter().take_while(|byte| **byte == 0xff).count();
-    let (&marker, bytes) = bytes[filling..].split_first()?;
+    let (&marker, bytes) = bytes.strip_prefix(&[0xff])?.split_first()?;
     let length = usize::from(u16::from_be_bytes(bytes.get(..2)?.try_into().ok()?));
     Some((marker, bytes.get(2..length)?, &bytes[length..]))
 }
@@ -124,17 +148,28 @@ impl<'a> Head<'a> {
         match marker {
             BASELINE_FRAME if self.frame.is_none() => self.frame = Some(frame(body)?),
             HUFFMAN_TABLES => self.add_tables(body)?,
-            BASELINE_FRAME => return None,
-            marker if OTHER_FRAMES.contains(&marker) => return None,
+            QUANTIZATION_TABLES => self.add_quantizations(body)?,
             RESTART_INTERVAL => {
                 let steps = u16::from_be_bytes(body.try_into().ok()?);
                 self.restart_interval = (steps > 0).then_some(steps.into());
             }
-            JFIF => self.is_jfif |= body.starts_with(b"JFIF\0"),
+            JFIF => self.is_jfif |= body.starts_with(b"JFIF\0") && body.len() >= JFIF_LENGTH,
             ADOBE if body.starts_with(b"Adobe") => self.adobe = Some(*body.get(11)?),
-            _ => {}
+            COMMENT => {}
+            marker if APPLICATIONS.contains(&marker) => {}
+            // Frames of other kinds, and what decoders need not understand in the same way.
+            _ => return None,
         }
         Some(())
+    }
+
+    /// Tables of 8 bits, without zeros.
+    fn add_quantizations(&mut self, body: &[u8]) -> Option<()> {
+        let (tables, rest) = body.as_chunks::<65>();
+        for [place, numbers @ ..] in tables {
+            *self.has_quantization.get_mut(usize::from(*place))? = !numbers.contains(&0);
+        }
+        rest.is_empty().then_some(())
     }
 
     fn add_tables(&mut self, mut body: &'a [u8]) -> Option<()> {
@@ -160,10 +195,14 @@ impl<'a> Head<'a> {
         if usize::from(count) != frame.components.len() || ends != [0, 63, 0] {
             return None;
         }
-        let component = |(&(id, blocks), chosen): (&(u8, [u32; 2]), &[u8])| {
+        let component = |(declared, chosen): (&Declared, &[u8])| {
+            let &Declared { id, blocks, quantization } = declared;
             let (mean_table, rest_table) =
                 (usize::from(chosen[1] >> 4), usize::from(chosen[1] & 0xf));
-            let fits = chosen[0] == id && mean_table < TABLES && rest_table < TABLES;
+            let fits = chosen[0] == id
+                && self.has_quantization.get(quantization) == Some(&true)
+                && mean_table < TABLES
+                && rest_table < TABLES;
             fits.then_some(Component { id, blocks, mean_table, rest_table })
         };
         let components = frame
@@ -188,10 +227,11 @@ impl<'a> Head<'a> {
     /// Grey, or YCbCr beyond doubt: decoders guess differently where nothing says so.
     fn has_usual_colors(&self, components: &[Component]) -> bool {
         let ids: Vec<u8> = components.iter().map(|component| component.id).collect();
-        match self.adobe {
-            _ if ids.len() == 1 => true,
-            Some(transform) => transform == 1,
-            None => self.is_jfif || ids == [1, 2, 3],
+        match (&ids[..], self.adobe) {
+            ([_], _) => true,
+            ([one, two, three], _) if one == two || two == three || one == three => false,
+            (_, Some(transform)) => transform == 1,
+            (ids, None) => self.is_jfif || ids == [1, 2, 3],
         }
     }
 }
@@ -201,7 +241,11 @@ fn frame(body: &[u8]) -> Option<Frame> {
     let (height, width) = (u16::from_be_bytes([h0, h1]), u16::from_be_bytes([w0, w1]));
     let fits =
         precision == 8 && height > 0 && width > 0 && components.len() == 3 * usize::from(count);
-    let component = |of: &[u8]| (of[0], [u32::from(of[1] >> 4), u32::from(of[1] & 0xf)]);
+    let component = |of: &[u8]| Declared {
+        id: of[0],
+        blocks: [u32::from(of[1] >> 4), u32::from(of[1] & 0xf)],
+        quantization: usize::from(of[2]),
+    };
     fits.then(|| Frame {
         height: height.into(),
         width: width.into(),
