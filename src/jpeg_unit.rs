@@ -1,7 +1,7 @@
 //! The GPU's unit for JPEG, shared by all models of a process: files in, pixels out, in batches.
 //!
-//! A picture either has a place here, or goes to a core of the pool, whichever is free first; whatever
-//! the unit cannot do, a core does.
+//! A picture either has a place here, or goes to a core of the pool, whichever is free first, but large
+//! ones wait; whatever the unit cannot do, a core does.
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -27,7 +27,7 @@ const BATCH: usize = 8;
 /// each thread, in memory and on the GPU.
 const BATCH_BYTES: usize = 48 << 20;
 
-/// One more than those that are decoded waits here, so that the threads always find another batch.
+/// Beside those that are decoded, pictures that wait for it or, decoded, for a core.
 const WAITING_BATCHES: usize = 1;
 
 /// A hundred times what a batch takes.
@@ -102,9 +102,12 @@ impl JpegUnit {
                 .is_some_and(|file| file.size() == (header.width(), header.height()))
     }
 
-    /// Waits for a place, first come, first served; `None` where the unit is not used any more, or none
-    /// came for so long that it may hang.
+    /// Waits for a place, first come, first served; `None` where the unit is not used any more, or hangs,
+    /// or none came for a second.
     pub async fn place(&self) -> Option<Place> {
+        if self.line.hangs() {
+            return None;
+        }
         let acquired = timeout(PATIENCE, Arc::clone(&self.places).acquire_owned());
         let permit = Arc::new(acquired.await.ok()?.ok()?);
         Some(Place { line: Arc::clone(&self.line), permit })
@@ -124,7 +127,8 @@ impl Place {
         let (answer, answered) = oneshot::channel();
         let place = Arc::clone(&self.permit);
         self.line.join(Job { file, pixel_bytes: pixel_bytes(header), answer, _place: place })?;
-        timeout(PATIENCE, answered).await.ok()?.ok()
+        let answered = timeout(PATIENCE, answered).await;
+        answered.inspect_err(|_| self.line.note_hanging()).ok()?.ok()
     }
 }
 

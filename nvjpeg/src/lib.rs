@@ -70,9 +70,6 @@ pub enum Error {
         /// Bytes that there are.
         capacity: usize,
     },
-    /// The unit has said that it was done, and had not begun.
-    #[error("the unit left out a picture")]
-    LeftOut,
     /// A call did not work.
     #[error("{function} failed: {}", meaning(.function, *.status))]
     Failed {
@@ -89,7 +86,7 @@ impl Error {
     pub fn is_of_a_file(&self) -> bool {
         const OF_A_FILE: [c_int; 4] = [2, BAD_JPEG, 4, 10];
         match self {
-            Self::TooLarge { .. } | Self::LeftOut => true,
+            Self::TooLarge { .. } => true,
             Self::Failed { function, status } => {
                 function.starts_with("nvjpeg") && OF_A_FILE.contains(status)
             }
@@ -205,13 +202,14 @@ impl Decoder {
         Ok(())
     }
 
-    /// The pictures in baseline JPEG, in their order, all or none.
+    /// The pictures in baseline JPEG, in their order; `None` for one that the unit has left out without
+    /// saying so.
     ///
     /// # Errors
     ///
     /// Where one of them is of a kind that the unit cannot take, or all do not fit into memory. It is
     /// **no** error where one is cut off or broken.
-    pub fn decode(&mut self, files: &[&[u8]]) -> Result<Vec<Picture<'_>>, Error> {
+    pub fn decode(&mut self, files: &[&[u8]]) -> Result<Vec<Option<Picture<'_>>>, Error> {
         let places = self.places(files)?;
         let used = places.last().map_or(0, |place| place.at + place.bytes());
         let mut batches = [0, 1].map(|session| self.batch(session, files, &places));
@@ -229,8 +227,8 @@ impl Decoder {
             width: place.width,
             rgb: &pixels[place.at..place.at + place.bytes()],
         };
-        let pictures: Vec<Picture<'_>> = places.iter().map(picture).collect();
-        if pictures.iter().any(Picture::is_unwritten) { Err(Error::LeftOut) } else { Ok(pictures) }
+        let pictures = places.iter().map(picture);
+        Ok(pictures.map(|picture| (!picture.is_unwritten()).then_some(picture)).collect())
     }
 
     /// Makes so many bytes of the device's block unwritten.
@@ -318,7 +316,7 @@ impl Decoder {
             )
         };
         if status != 0 {
-            session.batch = 0; // a state that has failed is made anew
+            session.batch = 0; // a state that has failed is initialized anew
         }
         done("nvjpegDecodeBatched", status)
     }

@@ -37,6 +37,8 @@ struct State {
     waiting: VecDeque<Job>,
     threads: usize,
     closed: bool,
+    /// Somebody has waited in vain, and no thread has come for more since.
+    hangs: bool,
 }
 
 impl Line {
@@ -56,6 +58,7 @@ impl Line {
     pub(super) fn next_batch(&self) -> Option<Vec<Job>> {
         let mut state = self.state();
         loop {
+            state.hangs = false;
             state.waiting.retain(|job| !job.answer.is_closed());
             if !state.waiting.is_empty() {
                 return Some(state.take());
@@ -71,6 +74,19 @@ impl Line {
     pub(super) fn attend(self: &Arc<Self>, places: &Arc<Semaphore>) -> Attendant {
         self.state().threads += 1;
         Attendant { line: Arc::clone(self), places: Arc::clone(places) }
+    }
+
+    /// A picture was not decoded in time: nobody else need wait until a thread comes for more.
+    pub(super) fn note_hanging(&self) {
+        let first = !std::mem::replace(&mut self.state().hangs, true);
+        if first {
+            tracing::warn!("the JPEG unit hangs, and the CPU decodes");
+        }
+        self.changed.notify_all();
+    }
+
+    pub(super) fn hangs(&self) -> bool {
+        self.state().hangs
     }
 
     pub(super) fn close(&self) {

@@ -20,12 +20,12 @@ struct Scripted {
 }
 
 impl Unit for Scripted {
-    fn decode(&mut self, files: &[&[u8]]) -> Result<Vec<Pixels>, UnitError> {
+    fn decode(&mut self, files: &[&[u8]]) -> Result<Vec<Option<Pixels>>, UnitError> {
         self.batches.send(files.len()).unwrap();
         self.orders.lock().unwrap().recv().unwrap()?;
         let black = |file: &&[u8]| {
             let header = ImageHeader::parse(file, u64::MAX).unwrap();
-            Pixels::black(header.height(), header.width())
+            Some(Pixels::black(header.height(), header.width()))
         };
         Ok(files.iter().map(black).collect())
     }
@@ -159,12 +159,22 @@ async fn a_file_that_the_unit_refuses_costs_the_others_nothing() {
 
 #[tokio::test(start_paused = true)]
 async fn a_unit_that_hangs_is_not_waited_for() {
-    let Setup { unit, orders: _orders, batches: _batches } = setup(1);
+    let Setup { unit, orders, batches } = setup(1);
     let begin = tokio::time::Instant::now();
+    let mut first = Box::pin(decode(&unit));
+    assert!(first.as_mut().now_or_never().is_none());
+    assert_eq!(batches.recv().unwrap(), 1);
 
-    assert!(decode(&unit).await.is_none());
+    assert!(first.await.is_none());
+    assert!(unit.place().await.is_none());
+    assert_eq!(begin.elapsed(), PATIENCE, "nobody else waits");
 
-    assert_eq!(begin.elapsed(), PATIENCE);
+    orders.send(Ok(())).unwrap();
+    let patience = std::time::Instant::now() + Duration::from_secs(10);
+    while unit.place().await.is_none() {
+        assert!(std::time::Instant::now() < patience, "it works again");
+        std::thread::yield_now();
+    }
 }
 
 #[tokio::test]

@@ -14,8 +14,8 @@ pub(super) const FAILURES: u32 = 8;
 pub trait Unit {
     /// # Errors
     ///
-    /// Why there is nothing of the whole batch.
-    fn decode(&mut self, files: &[&[u8]]) -> Result<Vec<Pixels>, UnitError>;
+    /// Why there is nothing of the whole batch; there may also be nothing of a picture.
+    fn decode(&mut self, files: &[&[u8]]) -> Result<Vec<Option<Pixels>>, UnitError>;
 }
 
 /// Why a batch was not decoded.
@@ -30,16 +30,15 @@ pub enum UnitError {
 }
 
 impl Unit for nvjpeg::Decoder {
-    fn decode(&mut self, files: &[&[u8]]) -> Result<Vec<Pixels>, UnitError> {
+    fn decode(&mut self, files: &[&[u8]]) -> Result<Vec<Option<Pixels>>, UnitError> {
         let pictures = self.decode(files).map_err(|cause| {
             let kind = if cause.is_of_a_file() { UnitError::File } else { UnitError::Unit };
             kind(cause.to_string())
         })?;
-        let pixels = pictures
-            .iter()
-            .map(|picture| Pixels::new(picture.height, picture.width, picture.rgb.to_vec()));
-        let unfit = || UnitError::Unit("its pixels do not fit its size".to_owned());
-        pixels.collect::<Option<_>>().ok_or_else(unfit)
+        let pixels = |picture: nvjpeg::Picture<'_>| {
+            Pixels::new(picture.height, picture.width, picture.rgb.to_vec())
+        };
+        Ok(pictures.into_iter().map(|picture| picture.and_then(pixels)).collect())
     }
 }
 
@@ -66,7 +65,7 @@ pub(super) fn work<U: Unit>(line: &Line, mut unit: U, open: impl Fn() -> Result<
             match open() {
                 Ok(new) => unit = new,
                 Err(cause) => {
-                    return tracing::error!(%cause, "the JPEG unit is lost; the CPU decodes from now on");
+                    return tracing::error!(%cause, "a thread of the JPEG unit is lost; without the last, the CPU decodes");
                 }
             }
             tracing::warn!("the JPEG unit failed again and again, and was opened anew");
@@ -80,14 +79,15 @@ fn decode(unit: &mut impl Unit, batch: Vec<Job>) -> bool {
     let files: Vec<&[u8]> = batch.iter().map(|job| &job.file[..]).collect();
     match unit.decode(&files) {
         Ok(pictures) => {
+            let works = pictures.iter().any(Option::is_some);
             for (job, pixels) in batch.into_iter().zip(pictures) {
                 // Who went away in the meantime misses nothing.
-                let _ = job.answer.send(pixels);
+                let _ = pixels.map(|pixels| job.answer.send(pixels));
             }
-            true
+            works
         }
         Err(UnitError::File(_)) if batch.len() > 1 => {
-            batch.into_iter().all(|job| decode(unit, vec![job]))
+            batch.into_iter().map(|job| decode(unit, vec![job])).fold(true, |all, one| all & one)
         }
         Err(cause) => {
             tracing::debug!(%cause, "the JPEG unit failed, and the CPU decodes instead");

@@ -37,7 +37,7 @@ impl Pipeline {
         let peak = self.peak_bytes(&image, &header, crops)?;
         let turn = self.turn((&image, &header), (peak, request)).await;
         fate.at = Some(Abandonment::Decode);
-        let charge = self.charge(peak + turn.bytes(&header))?;
+        let (turn, charge) = self.charged(turn, (peak, &header)).await?;
         let (source, core) = match turn {
             Turn::Core(core) => (Source::File, core),
             Turn::Unit(place, mut turn) => {
@@ -98,6 +98,21 @@ impl Pipeline {
         Turn::Unit(place, turn)
     }
 
+    /// The turn with the memory that it takes. The unit takes the whole picture beside what a core takes,
+    /// which may have to decode after all; where that is not there, a core decodes at once.
+    async fn charged(
+        &self,
+        turn: Turn,
+        (peak, header): (u64, &ImageHeader),
+    ) -> Result<(Turn, Charge), ClassifyError> {
+        let Turn::Unit(place, mut turn) = turn else { return Ok((turn, self.charge(peak)?)) };
+        if let Some(charge) = self.resources.memory.charge(peak + whole_bytes(header)) {
+            return Ok((Turn::Unit(place, turn), charge));
+        }
+        drop(place);
+        Ok((Turn::Core(turn.core().await), self.charge(peak)?))
+    }
+
     fn metrics(&self) -> Arc<Metrics> {
         Arc::clone(&self.resources.metrics)
     }
@@ -138,16 +153,6 @@ enum Turn {
     Core(Core),
     /// And the request's turn, with which a core is waited for.
     Unit(Place, cpu_pool::Turn),
-}
-
-impl Turn {
-    /// What it takes beside what a core takes, which may have to decode after all.
-    fn bytes(&self, header: &ImageHeader) -> u64 {
-        match self {
-            Self::Core(_) => 0,
-            Self::Unit(..) => whole_bytes(header),
-        }
-    }
 }
 
 /// What a core makes the picture of.

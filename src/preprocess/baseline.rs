@@ -1,7 +1,7 @@
 //! Whether a JPEG is of the plain kind that a GPU's unit decodes, and whether it is whole.
 //!
 //! The unit says nothing of a picture that is cut off: it shows the rest of another one. So its pixels count only
-//! where every code word of the file has been followed, which takes an eighth of the time of decoding.
+//! where every code word of the file has been followed, which takes a quarter of the time of decoding.
 
 mod codes;
 mod entropy;
@@ -98,7 +98,7 @@ mod tests {
     #[test]
     fn segments_that_decoders_may_read_in_different_ways_are_not_taken() {
         let file = fixture("sampling-444.jpg");
-        // A marker that has no length, and a frame of a picture's height only.
+        // Two markers that have no length, and a frame of frames.
         for segment in [&b"\xff\x01\x00\x04ab"[..], b"\xff\xde\x00\x04ab", b"\xff\xd0\x00\x04ab"] {
             let changed = [&file[..2], segment, &file[2..]].concat();
             assert!(Baseline::read(&changed).is_none(), "{segment:?}");
@@ -116,6 +116,21 @@ mod tests {
         let table = zero.windows(2).position(|pair| pair == [0xff, 0xdb]).unwrap();
         zero[table + 5] = 0;
         assert!(Baseline::read(&zero).is_none());
+    }
+
+    #[test]
+    fn tables_that_come_twice_or_have_too_many_words_are_not_taken() {
+        let file = fixture("sampling-444.jpg");
+        for marker in [0xdb, 0xc4] {
+            let begin = file.windows(2).position(|pair| pair == [0xff, marker]).unwrap();
+            let length = usize::from(u16::from_be_bytes([file[begin + 2], file[begin + 3]]));
+            let table = &file[begin..begin + 2 + length];
+            let twice = [&file[..begin], table, &file[begin..]].concat();
+            assert!(Baseline::read(&twice).is_none(), "{marker:x}");
+        }
+        // 13 words of 4 bits, for as many sizes.
+        let many = [&[0xff, 0xc4, 0, 32, 0, 0, 0, 0, 13][..], &[0; 12], &[1; 13]].concat();
+        assert!(Baseline::read(&replaced(&file, 0xc4, &many)).is_none());
     }
 
     #[test]

@@ -15,29 +15,36 @@ const PROGRESSIVE: &[u8] = include_bytes!("../fixtures/preprocess/progressive.jp
 struct SeesBlue;
 
 impl Unit for SeesBlue {
-    fn decode(&mut self, files: &[&[u8]]) -> Result<Vec<Pixels>, UnitError> {
+    fn decode(&mut self, files: &[&[u8]]) -> Result<Vec<Option<Pixels>>, UnitError> {
         let blue = |file: &&[u8]| {
             let header = ImageHeader::parse(file, u64::MAX).unwrap();
             let pixels = (header.width() * header.height()) as usize;
-            Pixels::new(header.height(), header.width(), [0, 0, 200].repeat(pixels)).unwrap()
+            Pixels::new(header.height(), header.width(), [0, 0, 200].repeat(pixels))
         };
         Ok(files.iter().map(blue).collect())
     }
 }
 
-/// One that is of no use, or that decodes to another size than the file's.
+/// Units that are of no use: one says so, one sees nothing, one decodes to another size than the file's.
 struct Fails;
+struct SeesNothing;
 struct SeesLess;
 
+impl Unit for SeesNothing {
+    fn decode(&mut self, files: &[&[u8]]) -> Result<Vec<Option<Pixels>>, UnitError> {
+        Ok(files.iter().map(|_| None).collect())
+    }
+}
+
 impl Unit for Fails {
-    fn decode(&mut self, _: &[&[u8]]) -> Result<Vec<Pixels>, UnitError> {
+    fn decode(&mut self, _: &[&[u8]]) -> Result<Vec<Option<Pixels>>, UnitError> {
         Err(UnitError::Unit("on purpose".to_owned()))
     }
 }
 
 impl Unit for SeesLess {
-    fn decode(&mut self, files: &[&[u8]]) -> Result<Vec<Pixels>, UnitError> {
-        Ok(files.iter().map(|_| Pixels::black(1, 1)).collect())
+    fn decode(&mut self, files: &[&[u8]]) -> Result<Vec<Option<Pixels>>, UnitError> {
+        Ok(files.iter().map(|_| Some(Pixels::black(1, 1))).collect())
     }
 }
 
@@ -100,7 +107,7 @@ async fn where_it_fails_the_cpu_decodes() {
     let expected = label(&Service::start(), PHOTO).await;
     assert_ne!(expected, "blue");
 
-    for service in [service(|| Fails), service(|| SeesLess)] {
+    for service in [service(|| Fails), service(|| SeesNothing), service(|| SeesLess)] {
         // To the end of its patience, and beyond.
         for _ in 0..20 {
             assert_eq!(label(&service, PHOTO).await, expected);

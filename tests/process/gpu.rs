@@ -119,6 +119,21 @@ async fn the_gpu_s_jpeg_unit_decodes_what_is_whole() {
     assert!(status.success(), "{log}");
 }
 
+#[tokio::test]
+async fn a_picture_that_the_jpeg_unit_leaves_out_is_decoded_by_the_cpu() {
+    let (model, library) = (SmallModel::build(), jpeg_unit());
+    let path = library.path().to_str().unwrap();
+    let without = Service::start(&model.path(), &[]);
+    let (_, expected) = classify(&without, fixture("sampling-444.jpg")).await;
+    let variables = [("LD_LIBRARY_PATH", path), ("LEAVE_PICTURES_OUT", "1")];
+    let service = Service::start_in(&model.path(), &["--jpeg-decoder=nvjpeg"], &variables);
+
+    let (_, answer) = classify(&service, fixture("sampling-444.jpg")).await;
+
+    assert_eq!(answer["results"][0]["predictions"], expected["results"][0]["predictions"]);
+    scrape(&service, "jpeg_unit_images_total{result=\"failed\"} 1").await;
+}
+
 #[test]
 fn a_jpeg_unit_that_is_not_there_is_said_at_the_start() {
     let (model, library) = (SmallModel::build(), jpeg_unit());

@@ -25,6 +25,10 @@ const JFIF_LENGTH: usize = 14;
 /// Tables of a baseline file: two for the mean of a block, two for the rest of it.
 const TABLES: usize = 2;
 
+/// Words in each kind of them, at most: all sizes, and all runs with all sizes and two words of their own.
+const MEAN_WORDS: usize = 12;
+const REST_WORDS: usize = 162;
+
 /// Tables of what numbers are multiplied by.
 const QUANTIZATIONS: usize = 4;
 
@@ -65,7 +69,7 @@ struct Head<'a> {
     restart_interval: Option<u32>,
     mean_tables: [Option<Table<'a>>; TABLES],
     rest_tables: [Option<Table<'a>>; TABLES],
-    has_quantization: [bool; QUANTIZATIONS],
+    quantizations: [bool; QUANTIZATIONS],
     is_jfif: bool,
     /// What Adobe's segment says of the colours; 1 means YCbCr.
     adobe: Option<u8>,
@@ -111,16 +115,13 @@ impl<'a> Baseline<'a> {
     /// Whether the file has a code word for everything in the picture, and its end.
     #[must_use]
     pub fn is_whole(&self) -> bool {
-        self.count_blocks().is_some()
+        self.follow().is_some()
     }
 
-    fn count_blocks(&self) -> Option<()> {
-        let codes = |tables: &[Option<Table<'_>>; TABLES], kind| {
-            tables
-                .map(|table| table.and_then(|table| Codes::new(table.counts, table.symbols, kind)))
-        };
-        let mean = codes(&self.mean_tables, Kind::Mean);
-        let rest = codes(&self.rest_tables, Kind::Rest);
+    /// To the end of the picture; `None` where the file does not lead there.
+    fn follow(&self) -> Option<()> {
+        let mean = codes(&self.mean_tables, Kind::Mean)?;
+        let rest = codes(&self.rest_tables, Kind::Rest)?;
         let mut step = Vec::new();
         for component in &self.components {
             let mean = mean[component.mean_table].as_ref()?;
@@ -133,6 +134,15 @@ impl<'a> Baseline<'a> {
         let steps = self.width.div_ceil(8 * across) * self.height.div_ceil(8 * down);
         entropy::follow(self.entropy, &step, steps, self.restart_interval)
     }
+}
+
+/// What the tables say, also those that nothing uses; `None` where one is impossible.
+fn codes(tables: &[Option<Table<'_>>; TABLES], kind: Kind) -> Option<[Option<Codes>; TABLES]> {
+    let [first, second] = tables.map(|table| match table {
+        Some(Table { counts, symbols }) => Codes::new(counts, symbols, kind).map(Some),
+        None => Some(None),
+    });
+    Some([first?, second?])
 }
 
 /// The next segment's marker, its body, and what follows it. Bytes to fill up before it are allowed and
@@ -149,7 +159,7 @@ impl<'a> Head<'a> {
             BASELINE_FRAME if self.frame.is_none() => self.frame = Some(frame(body)?),
             HUFFMAN_TABLES => self.add_tables(body)?,
             QUANTIZATION_TABLES => self.add_quantizations(body)?,
-            RESTART_INTERVAL => {
+            RESTART_INTERVAL if self.restart_interval.is_none() => {
                 let steps = u16::from_be_bytes(body.try_into().ok()?);
                 self.restart_interval = (steps > 0).then_some(steps.into());
             }
@@ -163,11 +173,15 @@ impl<'a> Head<'a> {
         Some(())
     }
 
-    /// Tables of 8 bits, without zeros.
+    /// Tables of 8 bits, without zeros, each in a place of its own.
     fn add_quantizations(&mut self, body: &[u8]) -> Option<()> {
         let (tables, rest) = body.as_chunks::<65>();
         for [place, numbers @ ..] in tables {
-            *self.has_quantization.get_mut(usize::from(*place))? = !numbers.contains(&0);
+            let is_there = self.quantizations.get_mut(usize::from(*place))?;
+            if *is_there || numbers.contains(&0) {
+                return None;
+            }
+            *is_there = true;
         }
         rest.is_empty().then_some(())
     }
@@ -177,12 +191,14 @@ impl<'a> Head<'a> {
             let (counts, after) = after.split_first_chunk::<16>()?;
             let words = counts.iter().map(|&count| usize::from(count)).sum();
             let (symbols, after) = after.split_at_checked(words)?;
-            let tables = match place >> 4 {
-                0 => &mut self.mean_tables,
-                1 => &mut self.rest_tables,
+            let (tables, most) = match place >> 4 {
+                0 => (&mut self.mean_tables, MEAN_WORDS),
+                1 => (&mut self.rest_tables, REST_WORDS),
                 _ => return None,
             };
-            *tables.get_mut(usize::from(place & 0xf))? = Some(Table { counts, symbols });
+            let table = tables.get_mut(usize::from(place & 0xf)).filter(|table| table.is_none())?;
+            *table = (words <= most).then_some(Table { counts, symbols });
+            table.as_ref()?;
             body = after;
         }
         Some(())
@@ -200,7 +216,7 @@ impl<'a> Head<'a> {
             let (mean_table, rest_table) =
                 (usize::from(chosen[1] >> 4), usize::from(chosen[1] & 0xf));
             let fits = chosen[0] == id
-                && self.has_quantization.get(quantization) == Some(&true)
+                && self.quantizations.get(quantization) == Some(&true)
                 && mean_table < TABLES
                 && rest_table < TABLES;
             fits.then_some(Component { id, blocks, mean_table, rest_table })
