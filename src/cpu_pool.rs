@@ -32,7 +32,7 @@ pub struct Lane {
 
 /// A request's turn: at most as many of its closures as the pool has threads have one.
 pub struct Turn {
-    lane: Lane,
+    pool: CpuPool,
     permit: Option<OwnedSemaphorePermit>,
 }
 
@@ -99,16 +99,15 @@ impl Lane {
     pub async fn turn(&self) -> Turn {
         // The semaphores are never closed, so that there always is a permit in the end.
         let permit = Arc::clone(&self.turns).acquire_owned().await.ok();
-        Turn { lane: self.clone(), permit }
+        Turn { pool: self.pool.clone(), permit }
     }
 }
 
 impl Turn {
     /// Waits for a core, first come, first served.
     pub async fn core(&mut self) -> Core {
-        let Lane { pool, .. } = &self.lane;
-        let core = Arc::clone(&pool.cores).acquire_owned().await.ok();
-        Core { running: Arc::clone(&pool.running), permits: (self.permit.take(), core) }
+        let core = Arc::clone(&self.pool.cores).acquire_owned().await.ok();
+        Core { running: Arc::clone(&self.pool.running), permits: (self.permit.take(), core) }
     }
 }
 

@@ -97,9 +97,8 @@ impl JpegUnit {
     #[must_use]
     pub fn takes(&self, file: &[u8], header: &ImageHeader) -> bool {
         header.format() == ImageFormat::Jpeg
-            && pixel_bytes(header) <= BATCH_BYTES
-            && Baseline::read(file)
-                .is_some_and(|file| file.size() == (header.width(), header.height()))
+            && pixel_bytes(header) <= BATCH_BYTES as u64
+            && Baseline::of(file, header).is_some()
     }
 
     /// Waits for a place, first come, first served; `None` where the unit is not used any more, or hangs,
@@ -116,7 +115,7 @@ impl JpegUnit {
     /// Whether waiting for a place is better than a core that is free.
     #[must_use]
     pub fn is_worth_waiting(header: &ImageHeader) -> bool {
-        u64::from(header.width()) * u64::from(header.height()) >= WORTH_WAITING
+        header.pixels() >= WORTH_WAITING
     }
 }
 
@@ -138,9 +137,9 @@ impl Drop for Open {
     }
 }
 
-fn pixel_bytes(header: &ImageHeader) -> usize {
-    let side = |side: u32| usize::try_from(side).unwrap_or(usize::MAX);
-    side(header.width()).saturating_mul(side(header.height())).saturating_mul(3)
+/// What the whole picture takes in RGB.
+pub(crate) fn pixel_bytes(header: &ImageHeader) -> u64 {
+    header.pixels().saturating_mul(3)
 }
 
 #[cfg(test)]

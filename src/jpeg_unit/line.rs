@@ -13,7 +13,7 @@ use crate::preprocess::Pixels;
 pub(super) struct Job {
     pub(super) file: Bytes,
     /// What its pixels will take.
-    pub(super) pixel_bytes: usize,
+    pub(super) pixel_bytes: u64,
     pub(super) answer: oneshot::Sender<Pixels>,
     /// Its place, which is taken as long as it is here.
     pub(super) _place: Arc<OwnedSemaphorePermit>,
@@ -117,7 +117,7 @@ impl State {
         let mut bytes = 0;
         while let Some(job) = self.waiting.front() {
             bytes += job.pixel_bytes;
-            if batch.len() == BATCH || (bytes > BATCH_BYTES && !batch.is_empty()) {
+            if batch.len() == BATCH || (bytes > BATCH_BYTES as u64 && !batch.is_empty()) {
                 break;
             }
             batch.extend(self.waiting.pop_front());

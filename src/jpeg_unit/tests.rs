@@ -1,6 +1,7 @@
 //! The unit's line and its threads, with a scripted unit.
 
 use std::num::NonZeroUsize;
+use std::pin::Pin;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex};
 
@@ -60,25 +61,25 @@ async fn decode(unit: &JpegUnit) -> Option<Pixels> {
     unit.place().await?.decode(Bytes::from_static(FILE), &header()).await
 }
 
+/// A picture that is on its way to the unit, or there.
+fn waiting(unit: &JpegUnit) -> Pin<Box<impl Future<Output = Option<Pixels>> + '_>> {
+    let mut waiting = Box::pin(decode(unit));
+    assert!(waiting.as_mut().now_or_never().is_none());
+    waiting
+}
+
 #[tokio::test]
 async fn what_waits_is_decoded_together() {
     let Setup { unit, orders, batches } = setup(1);
-    let first = tokio::spawn({
-        let unit = unit.clone();
-        async move { decode(&unit).await }
-    });
-    tokio::task::yield_now().await;
+    let first = waiting(&unit);
     assert_eq!(batches.recv().unwrap(), 1);
     // While that one is decoded, others come.
-    let mut others: Vec<_> = (0..3).map(|_| Box::pin(decode(&unit))).collect();
-    for other in &mut others {
-        assert!(other.as_mut().now_or_never().is_none());
-    }
+    let others: Vec<_> = (0..3).map(|_| waiting(&unit)).collect();
     orders.send(Ok(())).unwrap();
     orders.send(Ok(())).unwrap();
 
     let black = Pixels::black(header().height(), header().width());
-    assert_eq!(first.await.unwrap(), Some(black.clone()));
+    assert_eq!(first.await, Some(black.clone()));
     for other in others {
         assert_eq!(other.await, Some(black.clone()));
     }
@@ -88,14 +89,10 @@ async fn what_waits_is_decoded_together() {
 #[tokio::test]
 async fn a_picture_that_nobody_waits_for_is_not_decoded() {
     let Setup { unit, orders, batches } = setup(1);
-    let mut first = Box::pin(decode(&unit));
-    assert!(first.as_mut().now_or_never().is_none());
+    let first = waiting(&unit);
     assert_eq!(batches.recv().unwrap(), 1);
-    let mut gone = Box::pin(decode(&unit));
-    assert!(gone.as_mut().now_or_never().is_none());
-    drop(gone);
-    let mut last = Box::pin(decode(&unit));
-    assert!(last.as_mut().now_or_never().is_none());
+    drop(waiting(&unit));
+    let last = waiting(&unit);
     orders.send(Ok(())).unwrap();
     orders.send(Ok(())).unwrap();
 
@@ -137,19 +134,16 @@ const FAILURES_OF_TWO: u32 = 2 * worker::FAILURES;
 #[tokio::test]
 async fn a_file_that_the_unit_refuses_costs_the_others_nothing() {
     let Setup { unit, orders, batches } = setup(1);
-    let mut first = Box::pin(decode(&unit));
-    assert!(first.as_mut().now_or_never().is_none());
+    let first = waiting(&unit);
     assert_eq!(batches.recv().unwrap(), 1);
-    let mut others: Vec<_> = (0..3).map(|_| Box::pin(decode(&unit))).collect();
-    for other in &mut others {
-        assert!(other.as_mut().now_or_never().is_none());
-    }
+    let others: Vec<_> = (0..3).map(|_| waiting(&unit)).collect();
     let refused = || Err(UnitError::File("on purpose".to_owned()));
     // The first; the three together; each of them.
     for order in [Ok(()), refused(), Ok(()), refused(), Ok(())] {
         orders.send(order).unwrap();
     }
 
+    assert!(first.await.is_some());
     let mut decoded = Vec::new();
     for other in others {
         decoded.push(other.await.is_some());
@@ -161,8 +155,7 @@ async fn a_file_that_the_unit_refuses_costs_the_others_nothing() {
 async fn a_unit_that_hangs_is_not_waited_for() {
     let Setup { unit, orders, batches } = setup(1);
     let begin = tokio::time::Instant::now();
-    let mut first = Box::pin(decode(&unit));
-    assert!(first.as_mut().now_or_never().is_none());
+    let first = waiting(&unit);
     assert_eq!(batches.recv().unwrap(), 1);
 
     assert!(first.await.is_none());

@@ -9,7 +9,7 @@ use super::fate::Fate;
 use super::{ClassifyError, Crops, Encoded, Pipeline, Request};
 use crate::batching::{Content, Prepared};
 use crate::cpu_pool::{self, Core};
-use crate::jpeg_unit::{JpegUnit, Place};
+use crate::jpeg_unit::{JpegUnit, Place, pixel_bytes};
 use crate::memory::Charge;
 use crate::preprocess::{Baseline, ImageError, ImageHeader, Picture, Pixels, Transform};
 use crate::telemetry::metrics::{Abandonment, Metrics, Stage, UnitResult};
@@ -47,7 +47,8 @@ impl Pipeline {
                 (Source::Unit(pixels), core)
             }
         };
-        let cropping = Cropping { transform: self.transform, crops, metrics: self.metrics() };
+        let metrics = Arc::clone(&self.resources.metrics);
+        let cropping = Cropping { transform: self.transform, crops, metrics };
         let started = Instant::now();
         let work = move || {
             let (pixels, charge) = cropping.of(&image, (&header, charge), source)?;
@@ -78,8 +79,8 @@ impl Pipeline {
         (peak, request): (u64, &Request),
     ) -> Turn {
         let takes = |unit: &&JpegUnit| {
-            let needed = image.charge.bytes() + peak + whole_bytes(header);
-            needed <= self.resources.memory.limit() && unit.takes(&image.bytes, header)
+            let needed = || image.charge.bytes() + peak + pixel_bytes(header);
+            unit.takes(&image.bytes, header) && needed() <= self.resources.memory.limit()
         };
         let Some(unit) = self.resources.jpeg_unit.as_ref().filter(takes) else {
             return Turn::Core(request.lane.core().await);
@@ -106,15 +107,11 @@ impl Pipeline {
         (peak, header): (u64, &ImageHeader),
     ) -> Result<(Turn, Charge), ClassifyError> {
         let Turn::Unit(place, mut turn) = turn else { return Ok((turn, self.charge(peak)?)) };
-        if let Some(charge) = self.resources.memory.charge(peak + whole_bytes(header)) {
+        if let Some(charge) = self.resources.memory.charge(peak + pixel_bytes(header)) {
             return Ok((Turn::Unit(place, turn), charge));
         }
         drop(place);
         Ok((Turn::Core(turn.core().await), self.charge(peak)?))
-    }
-
-    fn metrics(&self) -> Arc<Metrics> {
-        Arc::clone(&self.resources.metrics)
     }
 
     /// What decoding takes beside the image itself. Where that is never there, waiting does not help.
@@ -141,11 +138,6 @@ fn decode_span(header: &ImageHeader) -> Span {
         image.width = i64::from(header.width()),
         image.height = i64::from(header.height()),
     )
-}
-
-/// What the picture takes in RGB, not reduced.
-fn whole_bytes(header: &ImageHeader) -> u64 {
-    3 * u64::from(header.width()) * u64::from(header.height())
 }
 
 /// Who decodes.
@@ -196,11 +188,7 @@ impl Cropping {
         header: &'a ImageHeader,
     ) -> Option<Picture<'a>> {
         let picture = pixels.and_then(|pixels| self.transform.open_decoded(pixels, header));
-        let is_whole = || {
-            let size = (header.width(), header.height());
-            let file = Baseline::read(&image.bytes).filter(|file| file.size() == size);
-            file.is_some_and(|file| file.is_whole())
-        };
+        let is_whole = || Baseline::of(&image.bytes, header).is_some_and(|file| file.is_whole());
         let (result, picture) = match picture {
             None => (UnitResult::Failed, None),
             Some(picture) if is_whole() => (UnitResult::Decoded, Some(picture)),

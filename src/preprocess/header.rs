@@ -114,6 +114,12 @@ impl ImageHeader {
         self.declared.size.height
     }
 
+    /// All of them, as they are stored.
+    #[must_use]
+    pub fn pixels(&self) -> u64 {
+        self.declared.size.pixels()
+    }
+
     /// How the picture is to be turned; upright where the file does not say.
     #[must_use]
     pub fn orientation(&self) -> Orientation {

@@ -2,6 +2,7 @@
 
 use std::ops::RangeInclusive;
 
+use super::super::header::ImageHeader;
 use super::codes::{Codes, Kind};
 use super::entropy;
 use super::follower::BlockCodes;
@@ -106,10 +107,11 @@ impl<'a> Baseline<'a> {
         }
     }
 
-    /// Pixels in a row, and rows.
+    /// The same, and `None` as well where the picture is not of the size that the header says.
     #[must_use]
-    pub fn size(&self) -> (u32, u32) {
-        (self.width, self.height)
+    pub fn of(file: &'a [u8], header: &ImageHeader) -> Option<Self> {
+        let size = (header.height(), header.width());
+        Self::read(file).filter(|baseline| (baseline.height, baseline.width) == size)
     }
 
     /// Whether the file has a code word for everything in the picture, and its end.
