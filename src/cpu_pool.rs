@@ -19,6 +19,9 @@ use tokio::time::Instant;
 pub struct CpuPool {
     threads: NonZeroUsize,
     cores: Arc<Semaphore>,
+    /// Whose turn with a core is next. Nobody else that begins waits for the cores themselves, so that
+    /// work which goes on is held up by no more than one.
+    next: Arc<Semaphore>,
     running: Arc<Mutex<Running>>,
 }
 
@@ -66,7 +69,7 @@ impl CpuPool {
     #[must_use]
     pub fn new(threads: NonZeroUsize) -> Self {
         let cores = Arc::new(Semaphore::new(threads.get()));
-        Self { threads, cores, running: Arc::default() }
+        Self { threads, cores, next: Arc::new(Semaphore::new(1)), running: Arc::default() }
     }
 
     /// Closures that run at a time.
@@ -106,6 +109,13 @@ impl Lane {
 impl Turn {
     /// Waits for a core, first come, first served.
     pub async fn core(&mut self) -> Core {
+        let next = Arc::clone(&self.pool.next);
+        let _next = next.acquire().await;
+        self.core_to_go_on().await
+    }
+
+    /// Waits for a core with work that has begun elsewhere: only one of those that begin goes before it.
+    pub async fn core_to_go_on(&mut self) -> Core {
         let core = Arc::clone(&self.pool.cores).acquire_owned().await.ok();
         Core { running: Arc::clone(&self.pool.running), permits: (self.permit.take(), core) }
     }
@@ -219,6 +229,28 @@ mod tests {
             work.await.unwrap().unwrap();
         }
         assert_eq!(*order.lock().unwrap(), ["large", "small", "large", "large"]);
+    }
+
+    #[tokio::test]
+    async fn work_that_goes_on_is_before_work_that_begins() {
+        let pool = pool(1);
+        let core = pool.lane().core().await;
+        let order = Arc::new(Mutex::new(Vec::new()));
+        let mut all = Vec::new();
+        for (name, goes_on) in [("first", false), ("second", false), ("goes on", true)] {
+            let (lane, order) = (pool.lane(), Arc::clone(&order));
+            all.push(tokio::spawn(async move {
+                let mut turn = lane.turn().await;
+                let core = if goes_on { turn.core_to_go_on().await } else { turn.core().await };
+                core.run(move || order.lock().unwrap().push(name)).await
+            }));
+            tokio::task::yield_now().await;
+        }
+        drop(core);
+        for work in all {
+            work.await.unwrap().unwrap();
+        }
+        assert_eq!(*order.lock().unwrap(), ["first", "goes on", "second"]);
     }
 
     #[tokio::test]

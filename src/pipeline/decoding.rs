@@ -42,7 +42,7 @@ impl Pipeline {
             Turn::Core(core) => (Source::File, core),
             Turn::Unit(place, mut turn) => {
                 let pixels = place.decode(image.bytes.clone(), &header).await;
-                let core = turn.core().await;
+                let core = turn.core_to_go_on().await;
                 drop(place); // not before, or the unit would fill the memory with pixels
                 (Source::Unit(pixels), core)
             }
