@@ -7,18 +7,24 @@ The bare loop needs Python's `onnxruntime-gpu` 1.31.1 and is left out without it
 """
 
 import argparse
+import itertools
 import json
+import os
 import subprocess
 import sys
 import tempfile
 import time
 import urllib.request
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 from peers.servers import BINARY, ROOT, NotReady, Server, end_on_sigterm, load_client, resnet_serve
 
 # In half precision from bytes, and as it is built by default.
 MODELS = {"half": ["--precision", "fp16", "--input-type", "uint8"], "single": []}
+DECODERS = ("cpu", "nvjpeg", "nvjpeg-fast")
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
 # As the program tells CUDA.
 SETTINGS = {"prefer_nhwc": "1", "fuse_conv_bias": "1"}
@@ -61,7 +67,11 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--photos", type=Path, required=True, help="a folder of pictures")
     parser.add_argument("--provider", default="cuda", choices=["cuda", "tensorrt", "cpu"], help="default: %(default)s")
     parser.add_argument("--batch-sizes", type=numbers, default=[1, 8, 32, 128], metavar="N,…", help="default: 1,8,32,128")
-    parser.add_argument("--clients", type=numbers, default=[1, 64, 256], metavar="N,…", help="default: 1,64,256")
+    parser.add_argument("--clients", type=numbers, default=[1, 48, 64, 128], metavar="N,…", help="default: 1,48,64,128")
+    parser.add_argument("--sessions", type=int, default=1, help="of the server that decodes JPEG (default: %(default)s)")
+    parser.add_argument("--jpeg-threads", type=int, default=2, help="that feed the JPEG unit (default: %(default)s)")
+    parser.add_argument("--decoders", type=lambda text: text.split(","), default=list(DECODERS), metavar="DECODER,…",
+                        help="default: " + ",".join(DECODERS))
     parser.add_argument("--parts", type=lambda text: text.split(","), default=["network", "answers", "jpeg"], metavar="PART,…",
                         help="default: network,answers,jpeg")
     parser.add_argument("--seconds", type=float, default=2.0, help="of each measurement (default: %(default)s)")
@@ -122,31 +132,68 @@ def pictures(folder: Path) -> list[Path]:
 def from_jpeg(model: Path, options: argparse.Namespace) -> None:
     """What the server answers a second, with each decoder, and whether the answers are the same."""
     answered = {}
-    for decoder in ("cpu", "nvjpeg"):
-        try:
-            with resnet_serve(model, ["--provider", options.provider, "--jpeg-decoder", decoder]) as server:
-                print(f"\nJPEG decoded by {decoder}: ready after {server.seconds_to_ready:.1f} s", flush=True)
-                answered[decoder] = [ask(server.url, photo) for photo in pictures(options.photos)]
-                for clients in options.clients:
-                    print(rate(server, clients, options), flush=True)
-                if decoder == "nvjpeg":
-                    results = ("decoded", "broken", "failed")
-                    counts = {result: unit_images(server, result) for result in results}
-                    print(f"pictures that the unit was given: {counts}")
-        except NotReady as cause:
-            print(f"\nno JPEG decoded by {decoder}: {str(cause).strip().splitlines()[-1]}")
-    if "nvjpeg" in answered:
-        compare("with nvjpeg", answered["nvjpeg"], answered["cpu"])
+    with tempfile.TemporaryDirectory() as folder:
+        sets = {"all": options.photos, "without the largest": without_the_largest(options.photos, Path(folder))}
+        for decoder in options.decoders:
+            try:
+                flags = ["--provider", options.provider, "--jpeg-decoder", decoder, "--sessions", str(options.sessions),
+                         "--jpeg-threads", str(options.jpeg_threads)]
+                serving = resnet_serve(model, flags)
+                serving.environment["RUST_LOG"] = "info,resnet_serve::jpeg_unit=debug"
+                with serving as server:
+                    print(f"\nJPEG decoded by {decoder}: ready after {server.seconds_to_ready:.1f} s", flush=True)
+                    answered[decoder] = [ask(server.url, photo) for photo in pictures(options.photos)]
+                    for (name, photos), clients in itertools.product(sets.items(), options.clients):
+                        print(f"{name}, {rate(server, photos, clients, options)}", flush=True)
+                    under_load(server.url, pictures(options.photos), answered[decoder])
+                    if decoder != "cpu":
+                        results = ("decoded", "broken", "failed")
+                        counts = {result: unit_images(server, result) for result in results}
+                        print(f"pictures that the unit was given: {counts}")
+                        for reason, count in complaints(server).most_common(5):
+                            print(f"{count} times: {reason}")
+            except NotReady as cause:
+                print(f"\nno JPEG decoded by {decoder}: {str(cause).strip().splitlines()[-1]}")
+    for decoder in set(answered) - {"cpu"}:
+        if "cpu" in answered:
+            compare(f"with {decoder}", answered[decoder], answered["cpu"])
 
 
-def rate(server: Server, clients: int, options: argparse.Namespace) -> str:
-    used, began = server.cpu_seconds(), time.monotonic()
-    found = load_client(server.url, options.photos, "--clients", clients, "--duration", max(1, round(2 * options.seconds)))
-    cores = (server.cpu_seconds() - used) / (time.monotonic() - began)
+def under_load(url: str, photos: list[Path], alone: list[dict]) -> None:
+    """Whether a photo has the same answer among many as alone."""
+    rounds = 25
+    with ThreadPoolExecutor(64) as pool:
+        among_many = list(pool.map(partial(ask, url), photos * rounds))
+    apart = [abs(one["probability"] / other["probability"] - 1) if one["class"] == other["class"] else 1
+             for one, other in zip(among_many, alone * rounds, strict=True)]
+    print(f"asked at the same time, {sum(one > 0.03 for one in apart)} of {len(apart)} answers are others than alone, "
+          f"probabilities {max(apart):.2%} apart at most", flush=True)
+
+
+def without_the_largest(photos: Path, folder: Path) -> Path:
+    """Which is what the 99th percentile is of where there are less than a hundred."""
+    largest = max(pictures(photos), key=lambda photo: photo.stat().st_size)
+    for photo in pictures(photos):
+        if photo != largest:
+            (folder / photo.name).symlink_to(photo.resolve())
+    return folder
+
+
+def rate(server: Server, photos: Path, clients: int, options: argparse.Namespace) -> str:
+    used, idle, began = server.cpu_seconds(), idle_seconds(), time.monotonic()
+    found = load_client(server.url, photos, "--clients", clients, "--duration", max(1, round(2 * options.seconds)))
+    passed = time.monotonic() - began
+    cores, idle = (server.cpu_seconds() - used) / passed, (idle_seconds() - idle) / passed
     times = found["answers_ms"]
     return (f"{clients} clients: {found['goodput_per_second']:,.0f} images/s, p50 {times['p50']:.1f} ms, p99 {times['p99']:.1f} ms, "
-            f"{cores:.1f} cores busy in the server, refused {found['refused']}, expired {found['expired']}, "
+            f"{cores:.1f} cores busy in the server and {idle:.1f} idle, refused {found['refused']}, expired {found['expired']}, "
             f"other statuses {found['other_statuses']}")
+
+
+def idle_seconds() -> float:
+    """Of all cores so far."""
+    _, _, _, _, idle, waiting, *_ = Path("/proc/stat").read_text().split("\n")[0].split()
+    return (int(idle) + int(waiting)) / os.sysconf("SC_CLK_TCK")
 
 
 def unit_images(server: Server, result: str) -> int:
@@ -154,6 +201,12 @@ def unit_images(server: Server, result: str) -> int:
         return int(server.series("resnet_serve_jpeg_unit_images_total", f'{{result="{result}"}}'))
     except KeyError:
         return 0
+
+
+def complaints(server: Server) -> Counter[str]:
+    """What the server's log says of the unit, without its time."""
+    server.log.seek(0)
+    return Counter(line.partition("the JPEG unit")[2].strip() for line in server.log if "the JPEG unit" in line)
 
 
 def ask(url: str, photo: Path) -> dict:

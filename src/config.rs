@@ -23,7 +23,7 @@ mod origin;
 mod telemetry;
 
 pub use self::doors::Doors;
-pub use self::images::JpegDecoder;
+pub use self::images::{Jpeg, JpegDecoder};
 pub use self::inference::{DeviceFlags, InferenceConfig, InferenceFlags};
 pub(crate) use self::inference::{above_zero, few, one_model};
 pub use self::origin::Origin;
@@ -216,7 +216,7 @@ pub struct Config {
     /// Bytes of a body.
     pub max_body: usize,
     /// What decodes JPEGs.
-    pub jpeg_decoder: JpegDecoder,
+    pub jpeg: Jpeg,
     /// Pixels of a picture.
     pub max_pixels: u64,
     /// Bytes of bodies and pixels.
@@ -267,7 +267,7 @@ impl ServeFlags {
             drain_delay: self.drain_delay.into(),
             drain_timeout: self.drain_timeout.into(),
             max_body: usize::try_from(self.max_body.as_u64()).unwrap_or(usize::MAX),
-            jpeg_decoder: self.images.jpeg_decoder,
+            jpeg: self.images.jpeg(),
             max_pixels: self.images.max_pixels.get(),
             memory_budget: budget,
             watch: self.watch.map(Into::into),

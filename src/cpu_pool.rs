@@ -111,13 +111,20 @@ impl Turn {
     pub async fn core(&mut self) -> Core {
         let next = Arc::clone(&self.pool.next);
         let _next = next.acquire().await;
-        self.core_to_go_on().await
+        self.core_to_end().await
     }
 
-    /// Waits for a core with work that has begun elsewhere: only one of those that begin goes before it.
-    pub async fn core_to_go_on(&mut self) -> Core {
+    /// Waits for a core with work on what has begun elsewhere: only one of those that begin goes before it.
+    /// The turn lasts.
+    pub async fn core_to_go_on(&self) -> Core {
         let core = Arc::clone(&self.pool.cores).acquire_owned().await.ok();
-        Core { running: Arc::clone(&self.pool.running), permits: (self.permit.take(), core) }
+        Core { running: Arc::clone(&self.pool.running), permits: (None, core) }
+    }
+
+    /// The same, and the turn ends with the work.
+    pub async fn core_to_end(&mut self) -> Core {
+        let core = self.core_to_go_on().await;
+        Core { permits: (self.permit.take(), core.permits.1), running: core.running }
     }
 }
 
@@ -241,7 +248,7 @@ mod tests {
             let (lane, order) = (pool.lane(), Arc::clone(&order));
             all.push(tokio::spawn(async move {
                 let mut turn = lane.turn().await;
-                let core = if goes_on { turn.core_to_go_on().await } else { turn.core().await };
+                let core = if goes_on { turn.core_to_end().await } else { turn.core().await };
                 core.run(move || order.lock().unwrap().push(name)).await
             }));
             tokio::task::yield_now().await;

@@ -1,7 +1,7 @@
-//! The GPU's unit for JPEG, shared by all models of a process: files in, pixels out, in batches.
+//! The GPU's unit for JPEG, shared by all models of a process: files in, resized pixels out, in batches.
 //!
 //! A picture either has a place here, or goes to a core of the pool, whichever is free first, but large
-//! ones wait; whatever the unit cannot do, a core does.
+//! ones wait a while for a place, or all, where the unit is to decode alone; whatever it cannot do, a core does.
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -12,20 +12,24 @@ use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::timeout;
 
-use crate::preprocess::{Baseline, ImageFormat, ImageHeader, Pixels};
+use crate::preprocess::{Baseline, ImageFormat, ImageHeader, Pixels, Region};
 
 mod line;
 mod worker;
 
 use line::{Job, Line};
+pub use nvjpeg::Colors;
 pub use worker::{Unit, UnitError, open_nvjpeg};
 
 /// Most pictures in a batch: one more than the units that an H100 has.
 const BATCH: usize = 8;
 
-/// Most bytes of pixels in a batch, so that a picture of 16 million fits. As many are set aside for
-/// each thread, in memory and on the GPU.
+/// Most bytes of pixels in a batch on the GPU, so that a picture of 15 million fits, decoded and resized.
+/// As many are set aside there for each thread.
 const BATCH_BYTES: usize = 48 << 20;
+
+/// Most bytes of resized pixels in a batch. As many are set aside in memory for each thread.
+const RESULT_BYTES: usize = 8 << 20;
 
 /// Beside those that are decoded, pictures that wait for it or, decoded, for a core.
 const WAITING_BATCHES: usize = 1;
@@ -42,6 +46,7 @@ const WORTH_WAITING: u64 = 1_000_000;
 pub struct JpegUnit {
     places: Arc<Semaphore>,
     line: Arc<Line>,
+    alone: bool,
     /// The last one lets the threads go.
     _open: Arc<Open>,
 }
@@ -67,7 +72,7 @@ impl JpegUnit {
     ) -> Result<Self, String> {
         let places = Arc::new(Semaphore::new((threads.get() + WAITING_BATCHES) * BATCH));
         let line = Arc::new(Line::default());
-        let unit = Self { places, _open: Arc::new(Open(Arc::clone(&line))), line };
+        let unit = Self { places, _open: Arc::new(Open(Arc::clone(&line))), line, alone: false };
         let (report, reports) = std::sync::mpsc::channel();
         for _ in 0..threads.get() {
             let attendant = unit.line.attend(&unit.places);
@@ -93,11 +98,19 @@ impl JpegUnit {
         Ok(unit)
     }
 
+    /// The same, where every picture that it takes waits for a place, for a second at most, before a core
+    /// may decode it.
+    #[must_use]
+    pub fn alone(self) -> Self {
+        Self { alone: true, ..self }
+    }
+
     /// Whether the unit can decode it: a plain JPEG that is not too large.
     #[must_use]
-    pub fn takes(&self, file: &[u8], header: &ImageHeader) -> bool {
+    pub fn takes(&self, file: &[u8], (header, region): (&ImageHeader, &Region)) -> bool {
         header.format() == ImageFormat::Jpeg
-            && pixel_bytes(header) <= BATCH_BYTES as u64
+            && region.bytes_on_device() <= BATCH_BYTES as u64
+            && region.bytes() <= RESULT_BYTES as u64
             && Baseline::of(file, header).is_some()
     }
 
@@ -112,20 +125,27 @@ impl JpegUnit {
         Some(Place { line: Arc::clone(&self.line), permit })
     }
 
+    /// Whether as many pictures wait for a thread as one takes at a time, so that a core is better that is
+    /// free.
+    #[must_use]
+    pub fn is_behind(&self) -> bool {
+        self.line.waiting() >= BATCH
+    }
+
     /// Whether waiting for a place is better than a core that is free.
     #[must_use]
-    pub fn is_worth_waiting(header: &ImageHeader) -> bool {
-        header.pixels() >= WORTH_WAITING
+    pub fn is_worth_waiting(&self, header: &ImageHeader) -> bool {
+        self.alone || header.pixels() >= WORTH_WAITING
     }
 }
 
 impl Place {
-    /// The whole picture as it is stored; `None` where the unit failed or took so long that it may hang.
+    /// The region of the resized picture; `None` where the unit failed or took so long that it may hang.
     /// **A file that is cut off or broken is not noticed**: its pixels may show another picture.
-    pub async fn decode(&self, file: Bytes, header: &ImageHeader) -> Option<Pixels> {
+    pub async fn decode(&self, file: Bytes, region: Region) -> Option<Pixels> {
         let (answer, answered) = oneshot::channel();
         let place = Arc::clone(&self.permit);
-        self.line.join(Job { file, pixel_bytes: pixel_bytes(header), answer, _place: place })?;
+        self.line.join(Job { file, region, answer, _place: place })?;
         let answered = timeout(PATIENCE, answered).await;
         answered.inspect_err(|_| self.line.note_hanging()).ok()?.ok()
     }
@@ -135,11 +155,6 @@ impl Drop for Open {
     fn drop(&mut self) {
         self.0.close();
     }
-}
-
-/// What the whole picture takes in RGB.
-pub(crate) fn pixel_bytes(header: &ImageHeader) -> u64 {
-    header.pixels().saturating_mul(3)
 }
 
 #[cfg(test)]

@@ -1,7 +1,6 @@
 //! The service from start to exit: parts, listeners, warm-up, drain, in that order.
 
 use std::io;
-use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,12 +12,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api::listener::{self, Entrance};
 use crate::api::{self, AdminState, Router};
-use crate::config::{Config, Doors, JpegDecoder};
+use crate::config::{Config, Doors, Jpeg, JpegDecoder};
 use crate::cpu_pool::CpuPool;
 use crate::grpc;
 use crate::history::History;
 use crate::inference::provider::Provider;
-use crate::jpeg_unit::{self, JpegUnit};
+use crate::jpeg_unit::{self, Colors, JpegUnit};
 use crate::keys::{Keys, KeysError};
 use crate::loading::StartError;
 use crate::memory::MemoryBudget;
@@ -80,9 +79,6 @@ pub enum ServeError {
     #[error("cannot handle signals: {0}")]
     Signals(io::Error),
 }
-
-/// One copies pixels while the other decodes; more brought nothing on an H200.
-const JPEG_THREADS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1);
 
 /// The models, and what it takes to load them anew.
 struct Loaded {
@@ -317,7 +313,8 @@ fn announce(config: &Config) {
         memory_budget = config.memory_budget,
         max_body = config.max_body,
         max_pixels = config.max_pixels,
-        jpeg_decoder = %config.jpeg_decoder,
+        jpeg_decoder = %config.jpeg.decoder,
+        jpeg_threads = config.jpeg.threads,
         queue_capacity = config.inference.queue_capacity,
         request_timeout = ?config.request_timeout,
         drain_delay = ?config.drain_delay,
@@ -363,12 +360,15 @@ fn load_all(config: &Config, resources: &Resources) -> Result<Loaded, ServeError
 
 /// The same, with the GPU's unit for JPEG where that is asked for.
 fn with_jpeg_unit(config: &Config, resources: &Resources) -> Result<Resources, ServeError> {
-    let jpeg_unit = match config.jpeg_decoder {
+    let Jpeg { decoder, threads } = config.jpeg;
+    let start = |colors| {
+        JpegUnit::start(threads, move || jpeg_unit::open_nvjpeg(colors))
+            .map_err(ServeError::JpegUnit)
+    };
+    let jpeg_unit = match decoder {
         JpegDecoder::Cpu => None,
-        JpegDecoder::Nvjpeg => {
-            let unit = JpegUnit::start(JPEG_THREADS, jpeg_unit::open_nvjpeg);
-            Some(unit.map_err(ServeError::JpegUnit)?)
-        }
+        JpegDecoder::Nvjpeg => Some(start(Colors::Interpolated)?),
+        JpegDecoder::NvjpegFast => Some(start(Colors::Repeated)?.alone()),
     };
     Ok(Resources { jpeg_unit, ..resources.clone() })
 }

@@ -4,6 +4,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use resnet_serve::model::digest::sha256_of;
+
 /// What each part may use of the crate; a part that is not listed may use anything.
 const MAY_USE: &[(&str, &[&str])] = &[
     ("networks", &[]),
@@ -168,4 +170,15 @@ fn relative(file: &Path) -> String {
 
 fn read(file: &Path) -> String {
     fs::read_to_string(file).unwrap()
+}
+
+#[test]
+fn the_gpu_s_kernels_are_made_of_their_source() {
+    let folder = root().parent().unwrap().join("nvjpeg/kernels");
+    let source = fs::read(folder.join("resize.cu")).unwrap();
+    let digest = sha256_of(&source);
+    let made = read(&folder.join("resize.ptx"));
+
+    let first = made.lines().next().unwrap();
+    assert!(first.ends_with(digest.as_str()), "run nvjpeg/kernels/make_ptx.py: {first}");
 }

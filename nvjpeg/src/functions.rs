@@ -1,11 +1,14 @@
 //! NVIDIA's functions, looked up in libraries that are loaded at run time.
 
-use std::ffi::{c_int, c_uint, c_void};
+use std::ffi::{c_char, c_int, c_uint, c_void};
 use std::sync::OnceLock;
 
 use libloading::Library;
 
 use crate::Error;
+
+/// The driver's library, which has had this name for all versions.
+const DRIVER: &str = "libcuda.so.1";
 
 /// What nvJPEG and CUDA hand out; only they know what is behind it.
 pub(crate) type Opaque = *mut c_void;
@@ -30,7 +33,7 @@ type Call = unsafe extern "C" fn(Opaque) -> c_int;
 type New = unsafe extern "C" fn(*mut Opaque) -> c_int;
 type Allocate = unsafe extern "C" fn(*mut Opaque, usize) -> c_int;
 
-/// The functions that are used, with nvjpeg.h's and `cuda_runtime_api.h`'s signatures.
+/// The functions that are used, with nvjpeg.h's, `cuda_runtime_api.h`'s and cuda.h's signatures.
 pub(crate) struct Functions {
     pub(crate) create_ex:
         unsafe extern "C" fn(c_int, *mut c_void, *mut c_void, c_uint, *mut Opaque) -> c_int,
@@ -69,8 +72,26 @@ pub(crate) struct Functions {
     pub(crate) memcpy_async:
         unsafe extern "C" fn(Opaque, *const c_void, usize, c_int, Opaque) -> c_int,
 
+    // Of cuda.h, for what the runtime has in its newest versions only.
+    pub(crate) module_load: unsafe extern "C" fn(*mut Opaque, *const c_char) -> c_int,
+    pub(crate) module_unload: Call,
+    pub(crate) module_function: unsafe extern "C" fn(*mut Opaque, Opaque, *const c_char) -> c_int,
+    pub(crate) launch: unsafe extern "C" fn(
+        Opaque,
+        c_uint,
+        c_uint,
+        c_uint,
+        c_uint,
+        c_uint,
+        c_uint,
+        c_uint,
+        Opaque,
+        *mut *mut c_void,
+        *mut *mut c_void,
+    ) -> c_int,
+
     /// The functions live as long as these.
-    _libraries: [Library; 2],
+    _libraries: [Library; 3],
 }
 
 impl Functions {
@@ -86,6 +107,8 @@ impl Functions {
     fn load() -> Result<Self, Error> {
         let [newest, older] = LIBRARIES;
         let [nvjpeg, cuda] = open(newest).or_else(|cause| open(older).map_err(|_| cause))?;
+        // Without a driver there is nothing that it could drive.
+        let driver = library(DRIVER).map_err(|_| Error::NoGpu)?;
         // SAFETY: each field has the signature that NVIDIA's headers give for the name.
         unsafe {
             Ok(Self {
@@ -107,19 +130,24 @@ impl Functions {
                 free_host: find(&cuda, "cudaFreeHost")?,
                 memset_async: find(&cuda, "cudaMemsetAsync")?,
                 memcpy_async: find(&cuda, "cudaMemcpyAsync")?,
-                _libraries: [nvjpeg, cuda],
+                module_load: find(&driver, "cuModuleLoadData")?,
+                module_unload: find(&driver, "cuModuleUnload")?,
+                module_function: find(&driver, "cuModuleGetFunction")?,
+                launch: find(&driver, "cuLaunchKernel")?,
+                _libraries: [nvjpeg, cuda, driver],
             })
         }
     }
 }
 
 fn open(names: [&'static str; 2]) -> Result<[Library; 2], Error> {
-    let library = |name| {
-        // SAFETY: NVIDIA's libraries may be loaded from any thread at any time; one that is none of
-        // theirs is in the place of what the system's owner has put there.
-        unsafe { Library::new(name) }.map_err(|_| Error::NoLibrary { name })
-    };
     Ok([library(names[0])?, library(names[1])?])
+}
+
+fn library(name: &'static str) -> Result<Library, Error> {
+    // SAFETY: NVIDIA's libraries may be loaded from any thread at any time; one that is none of
+    // theirs is in the place of what the system's owner has put there.
+    unsafe { Library::new(name) }.map_err(|_| Error::NoLibrary { name })
 }
 
 /// # Safety

@@ -1,21 +1,30 @@
 //! The JPEG unit of NVIDIA's GPUs, which decodes while the GPU's and the machine's cores do
-//! something else. The A100, the H100 and newer ones for data centres have it.
+//! something else. The A100, the H100 and newer ones for data centres have it. The GPU's own cores then resize
+//! what it has decoded, and only the part that is wanted leaves the GPU.
 //!
-//! NVIDIA's libraries, `libnvjpeg` and `libcudart`, are loaded when the first [`Decoder`] is made; nothing needs
-//! them before.
+//! NVIDIA's libraries, `libnvjpeg`, `libcudart` and `libcuda`, are loaded when the first [`Decoder`] is made;
+//! nothing needs them before.
 //!
 //! **The unit reports no picture that is cut off or broken**: the rest of it shows what the memory held before,
 //! which is the end of another picture. Whoever uses its pixels must know that the file is whole.
 
+mod error;
 mod functions;
+mod job;
+mod kernels;
+mod layout;
 
 use std::ffi::{c_int, c_uint};
-use std::ptr;
-use std::slice;
+use std::{ptr, slice};
 
-use thiserror::Error;
-
+use error::done;
 use functions::{Functions, Image, Opaque};
+use kernels::{Kernels, Work};
+use layout::Layout;
+
+pub use error::Error;
+pub use job::{Job, Picture, Weights};
+pub use layout::ALIGNMENT;
 
 /// `NVJPEG_BACKEND_HARDWARE`
 const HARDWARE: c_int = 3;
@@ -29,101 +38,45 @@ const RGB_INTERLEAVED: c_int = 5;
 const WHOLE_COLOR: [c_int; 2] = [0, 6];
 /// What the pixels are before the unit writes them, so that a picture that it has left out shows.
 const UNWRITTEN: u8 = 0xab;
-/// `cudaMemcpyDeviceToHost`
+/// `cudaMemcpyHostToDevice` and `cudaMemcpyDeviceToHost`
+const TO_DEVICE: c_int = 1;
 const TO_HOST: c_int = 2;
-/// Where each picture begins in a decoder's memory is a multiple of so many bytes.
-pub const ALIGNMENT: usize = 256;
+/// Bytes for what the kernels are told of a batch.
+const TOLD_BYTES: usize = 4 << 20;
 
-/// Why a picture was not decoded, or never will be.
-#[derive(Clone, Debug, Error, Eq, PartialEq)]
-pub enum Error {
-    /// NVIDIA's library is not where the loader looks.
-    #[error(
-        "`{name}` is not found; NVIDIA's CUDA toolkit has it, and pip's `nvidia-nvjpeg` and `nvidia-cuda-runtime`"
-    )]
-    NoLibrary {
-        /// The name of the file.
-        name: &'static str,
-    },
-    /// The library has another interface.
-    #[error("the library has no `{name}`")]
-    NoFunction {
-        /// What was looked for in it.
-        name: &'static str,
-    },
-    /// There is nothing that CUDA could use.
-    #[error("CUDA finds no GPU")]
-    NoGpu,
-    /// The GPU is of a kind that has no such unit, or the driver does not offer it.
-    #[error(
-        "this GPU has no JPEG unit, or its driver does not offer it (`NVIDIA_DRIVER_CAPABILITIES` must have `video`): {cause}"
-    )]
-    NoUnit {
-        /// What nvJPEG said.
-        cause: Box<Error>,
-    },
-    /// More pixels than there is memory for.
-    #[error("the pictures take `{needed}` bytes, and `{capacity}` are set aside")]
-    TooLarge {
-        /// Bytes of all pictures of a batch.
-        needed: usize,
-        /// Bytes that there are.
-        capacity: usize,
-    },
-    /// A call did not work.
-    #[error("{function} failed: {}", meaning(.function, *.status))]
-    Failed {
-        /// Which of NVIDIA's functions.
-        function: &'static str,
-        /// What it returned.
-        status: c_int,
-    },
-}
-
-impl Error {
-    /// Whether one of the files may be to blame.
-    #[must_use]
-    pub fn is_of_a_file(&self) -> bool {
-        const OF_A_FILE: [c_int; 4] = [2, BAD_JPEG, 4, 10];
-        match self {
-            Self::TooLarge { .. } => true,
-            Self::Failed { function, status } => {
-                function.starts_with("nvjpeg") && OF_A_FILE.contains(status)
-            }
-            _ => false,
-        }
-    }
-}
-
-/// A decoded picture: `height` rows of `width` pixels of red, green and blue, without gaps.
+/// How colours that are stored at half the resolution become whole.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Picture<'a> {
-    /// Rows.
-    pub height: u32,
-    /// Pixels in a row.
-    pub width: u32,
-    /// `[height, width, 3]`
-    pub rgb: &'a [u8],
+pub enum Colors {
+    /// Between their neighbours, as libjpeg-turbo does; the unit takes twice the time for it.
+    Interpolated,
+    /// Each for its two or four pixels.
+    Repeated,
 }
 
-impl Picture<'_> {
-    /// Whether the last row is as it was before; a picture that really ends so is decoded by others.
-    fn is_unwritten(&self) -> bool {
-        self.rgb.iter().rev().take(3 * self.width as usize).all(|byte| *byte == UNWRITTEN)
-    }
-}
-
-/// The unit, as one thread uses it, with memory for the pixels of a batch. Two of them keep it busy
-/// while one copies.
+/// The unit, as one thread uses it, with memory for a batch. Two of them keep it busy while one copies.
 pub struct Decoder {
     functions: &'static Functions,
-    /// For pictures whose colour is stored whole, and for those where it is interpolated, which takes
-    /// twice the time.
+    /// For pictures of which nothing is interpolated, and for the others.
     sessions: [Session; 2],
+    colors: Colors,
+    kernels: Kernels,
     stream: Opaque,
     on_device: Opaque,
+    told: Opaque,
     in_memory: *mut u8,
-    capacity: usize,
+    capacity: Capacity,
+    /// Nothing in the device's block looks as if the unit had written it.
+    is_clear: bool,
+}
+
+/// The most bytes of a batch.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Capacity {
+    /// The decoded pictures, what is between the two passes of a resize, the results, and [`ALIGNMENT`] for
+    /// each of these.
+    pub on_device: usize,
+    /// The results, and [`ALIGNMENT`] for each.
+    pub in_memory: usize,
 }
 
 /// nvJPEG's handle and state, null until they are made.
@@ -134,14 +87,6 @@ struct Session {
     batch: usize,
 }
 
-/// Where a picture is to lie.
-struct Place {
-    at: usize,
-    height: u32,
-    width: u32,
-    session: usize,
-}
-
 /// What nvJPEG is given for one batch, an item for each picture.
 #[derive(Default)]
 struct Batch {
@@ -150,28 +95,26 @@ struct Batch {
     images: Vec<Image>,
 }
 
-impl Place {
-    fn bytes(&self) -> usize {
-        self.height as usize * self.width as usize * 3
-    }
-}
-
 impl Decoder {
-    /// A decoder on that GPU for batches of at most `capacity` bytes of pixels.
+    /// A decoder on that GPU.
     ///
     /// # Errors
     ///
     /// Where NVIDIA's libraries, a GPU or its JPEG unit are missing.
-    pub fn new(device: u16, capacity: usize) -> Result<Self, Error> {
+    pub fn new(device: u16, capacity: Capacity, colors: Colors) -> Result<Self, Error> {
         let functions = Functions::loaded()?;
         let session = || Session { handle: ptr::null_mut(), state: ptr::null_mut(), batch: 0 };
         let mut decoder = Self {
             functions,
             sessions: [session(), session()],
+            colors,
+            kernels: Kernels::UNLOADED,
             stream: ptr::null_mut(),
             on_device: ptr::null_mut(),
+            told: ptr::null_mut(),
             in_memory: ptr::null_mut(),
             capacity,
+            is_clear: false,
         };
         decoder.open(device.into())?;
         Ok(decoder)
@@ -188,81 +131,150 @@ impl Decoder {
             }
             done("cudaSetDevice", (functions.set_device)(device))?;
             done("cudaStreamCreate", (functions.stream_create)(&raw mut self.stream))?;
-            done("cudaMalloc", (functions.malloc)(&raw mut self.on_device, *capacity))?;
-            done("cudaMallocHost", (functions.malloc_host)(&raw mut host, *capacity))?;
+            done("cudaMalloc", (functions.malloc)(&raw mut self.on_device, capacity.on_device))?;
+            done("cudaMalloc", (functions.malloc)(&raw mut self.told, TOLD_BYTES))?;
+            done("cudaMallocHost", (functions.malloc_host)(&raw mut host, capacity.in_memory))?;
             // So that it may be read.
-            ptr::write_bytes(host.cast::<u8>(), 0, *capacity);
+            ptr::write_bytes(host.cast::<u8>(), 0, capacity.in_memory);
         }
         self.in_memory = host.cast();
-        for (session, flags) in self.sessions.iter_mut().zip([STRICT, STRICT | INTERPOLATING]) {
+        let flags: &[c_uint] = match self.colors {
+            Colors::Interpolated => &[STRICT, STRICT | INTERPOLATING],
+            Colors::Repeated => &[STRICT],
+        };
+        for (session, flags) in self.sessions.iter_mut().zip(flags) {
             session
-                .open(functions, flags)
+                .open(functions, *flags)
                 .map_err(|cause| Error::NoUnit { cause: Box::new(cause) })?;
         }
-        Ok(())
+        self.kernels.load(functions)
     }
 
-    /// The pictures in baseline JPEG, in their order; `None` for one that the unit has left out without
+    /// The wanted parts of the pictures, in their order; `None` for one that the unit has left out without
     /// saying so.
     ///
     /// # Errors
     ///
-    /// Where one of them is of a kind that the unit cannot take, or all do not fit into memory. It is
-    /// **no** error where one is cut off or broken.
-    pub fn decode(&mut self, files: &[&[u8]]) -> Result<Vec<Option<Picture<'_>>>, Error> {
-        let places = self.places(files)?;
-        let used = places.last().map_or(0, |place| place.at + place.bytes());
-        let mut batches = [0, 1].map(|session| self.batch(session, files, &places));
-        self.clear(used)?;
-        let submitted =
-            batches.iter_mut().enumerate().try_for_each(|(at, batch)| self.submit(at, batch));
-        let waited = self.copy_out(used);
-        drop(batches); // until here nvJPEG may have read from them
+    /// Where one of them is of a kind that the unit cannot take, or of another size than its job says, or all
+    /// do not fit into memory. It is **no** error where one is cut off or broken.
+    pub fn decode(&mut self, jobs: &[Job<'_>]) -> Result<Vec<Option<Picture<'_>>>, Error> {
+        if jobs.is_empty() {
+            return Ok(Vec::new());
+        }
+        if !jobs.iter().all(Job::is_sound) {
+            return Err(Error::Unsound);
+        }
+        let sessions = jobs.iter().map(|job| self.session(job)).collect::<Result<Vec<_>, _>>()?;
+        let layout = Layout::of(jobs, self.capacity)?;
+        let told = layout.told(jobs);
+        if told.len() > TOLD_BYTES {
+            return Err(Error::TooLarge { needed: told.len(), capacity: TOLD_BYTES });
+        }
+        let mut batches = [0, 1].map(|session| self.batch((session, &sessions), jobs, &layout));
+        self.clear_if_needed()?;
+        self.is_clear = false;
+        let submitted = self.submit(&mut batches, (&layout, &told), jobs.len());
+        let cleared = self.clear();
+        let waited = self.wait();
+        drop((batches, told)); // until here they may have been read from
+        self.is_clear = cleared.and(waited.clone()).is_ok();
         submitted.and(waited)?;
-        // SAFETY: the block has `capacity` initialized bytes, and nothing writes to it while `self`
-        // is borrowed: what was submitted has been waited for.
-        let pixels = unsafe { slice::from_raw_parts(self.in_memory, used) };
-        let picture = |place: &Place| Picture {
-            height: place.height,
-            width: place.width,
-            rgb: &pixels[place.at..place.at + place.bytes()],
-        };
-        let pictures = places.iter().map(picture);
-        Ok(pictures.map(|picture| (!picture.is_unwritten()).then_some(picture)).collect())
+        Ok(self.results(jobs, &layout))
     }
 
-    /// Makes so many bytes of the device's block unwritten.
-    fn clear(&mut self, used: usize) -> Result<(), Error> {
-        let value = UNWRITTEN.into();
-        // SAFETY: the block has `capacity` bytes, and `places` has seen to it that no more are used.
+    /// **The unit does not wait for what the stream has to do before**, so that clearing is over before it
+    /// is given anything: as a rule since the batch before.
+    fn clear_if_needed(&mut self) -> Result<(), Error> {
+        if self.is_clear {
+            return Ok(());
+        }
+        self.clear()?;
+        self.wait()?;
+        self.is_clear = true;
+        Ok(())
+    }
+
+    /// All that the GPU does with a batch.
+    fn submit(
+        &mut self,
+        batches: &mut [Batch; 2],
+        (layout, told): (&Layout, &[u8]),
+        pictures: usize,
+    ) -> Result<(), Error> {
+        let (to, from) = (self.told, told.as_ptr());
+        // SAFETY: there is room for so many bytes, which the caller keeps until the stream is waited for.
+        unsafe { self.copy(to, from.cast_mut().cast(), told.len(), TO_DEVICE)? };
+        for (session, batch) in batches.iter_mut().enumerate() {
+            self.submit_to_unit(session, batch)?;
+        }
+        let pictures = c_uint::try_from(pictures).unwrap_or(c_uint::MAX);
+        let work = Work { block: self.on_device, told: self.told, pictures, stream: self.stream };
+        // SAFETY: the jobs are sound and what is told is of them; nothing else uses the memory until the
+        // stream has been waited for.
+        unsafe { self.kernels.resize(self.functions, &work, UNWRITTEN)? };
+        let results = &layout.results;
+        let from = self.on_device.cast::<u8>().wrapping_add(results.start).cast();
+        // SAFETY: both blocks have as many bytes as `capacity` says, and no layout has more.
+        unsafe { self.copy(self.in_memory.cast(), from, results.len(), TO_HOST) }
+    }
+
+    /// # Safety
+    ///
+    /// Both must have so many bytes until the stream has been waited for.
+    unsafe fn copy(
+        &self,
+        to: Opaque,
+        from: Opaque,
+        bytes: usize,
+        kind: c_int,
+    ) -> Result<(), Error> {
+        // SAFETY: as the caller promises.
+        let status = unsafe { (self.functions.memcpy_async)(to, from, bytes, kind, self.stream) };
+        done("cudaMemcpyAsync", status)
+    }
+
+    /// Makes the device's block unwritten, behind what the stream has to do.
+    fn clear(&mut self) -> Result<(), Error> {
+        let (value, bytes) = (UNWRITTEN.into(), self.capacity.on_device);
+        // SAFETY: the block has so many bytes.
         let status =
-            unsafe { (self.functions.memset_async)(self.on_device, value, used, self.stream) };
+            unsafe { (self.functions.memset_async)(self.on_device, value, bytes, self.stream) };
         done("cudaMemsetAsync", status)
     }
 
-    fn places(&self, files: &[&[u8]]) -> Result<Vec<Place>, Error> {
-        let mut end: usize = 0;
-        let mut place = |file: &&[u8]| {
-            let found = self.place(file, end.next_multiple_of(ALIGNMENT))?;
-            end = found.at + found.bytes();
-            Ok(found)
-        };
-        let places = files.iter().map(&mut place).collect::<Result<Vec<_>, Error>>()?;
-        if end > self.capacity {
-            return Err(Error::TooLarge { needed: end, capacity: self.capacity });
-        }
-        Ok(places)
+    fn wait(&mut self) -> Result<(), Error> {
+        // SAFETY: the stream is this decoder's.
+        let status = unsafe { (self.functions.stream_synchronize)(self.stream) };
+        done("cudaStreamSynchronize", status)
     }
 
-    fn place(&self, file: &[u8], at: usize) -> Result<Place, Error> {
+    /// What lies in memory after a batch.
+    fn results(&self, jobs: &[Job<'_>], layout: &Layout) -> Vec<Option<Picture<'_>>> {
+        let begin = layout.results.start;
+        // SAFETY: the block has as many initialized bytes as `capacity` says, no layout has more, and nothing writes to it
+        // while `self` is borrowed: what was submitted has been waited for.
+        let results = unsafe { slice::from_raw_parts(self.in_memory, layout.results.len()) };
+        let (pictures, written) = results.split_at(layout.written - begin);
+        let (written, _) = written.as_chunks();
+        let picture = |((job, place), written): ((&Job<'_>, &layout::Place), &[u8; 4])| {
+            let [height, width] = job.result_size();
+            let bytes = height as usize * width as usize * 3;
+            let rgb = &pictures[place.resized - begin..][..bytes];
+            (u32::from_ne_bytes(*written) == 1).then_some(Picture { height, width, rgb })
+        };
+        jobs.iter().zip(&layout.places).zip(written).map(picture).collect()
+    }
+
+    /// Which session is for the job's file.
+    fn session(&self, job: &Job<'_>) -> Result<usize, Error> {
         let (mut components, mut subsampling) = (0, 0);
         let (mut widths, mut heights) = ([0; Image::CHANNELS], [0; Image::CHANNELS]);
         // SAFETY: the file is as long as is said, and nvJPEG writes no more than its four channels.
         let status = unsafe {
             (self.functions.image_info)(
                 self.sessions[0].handle,
-                file.as_ptr(),
-                file.len(),
+                job.file.as_ptr(),
+                job.file.len(),
                 &raw mut components,
                 &raw mut subsampling,
                 widths.as_mut_ptr(),
@@ -270,34 +282,38 @@ impl Decoder {
             )
         };
         done("nvjpegGetImageInfo", status)?;
-        // A JPEG's sides are of 16 bits.
-        let side = |side: c_int| u32::try_from(side).ok().filter(|side| *side <= 0xffff);
-        let session = usize::from(!WHOLE_COLOR.contains(&subsampling));
-        match (side(heights[0]), side(widths[0])) {
-            (Some(height), Some(width)) => Ok(Place { at, height, width, session }),
-            _ => Err(Error::Failed { function: "nvjpegGetImageInfo", status: BAD_JPEG }),
+        if [heights[0], widths[0]].map(|side| u32::try_from(side).ok()) != job.size.map(Some) {
+            return Err(Error::OtherSize);
         }
+        let interpolates =
+            self.colors == Colors::Interpolated && !WHOLE_COLOR.contains(&subsampling);
+        Ok(usize::from(interpolates))
     }
 
     /// What goes through that session.
-    fn batch(&self, session: usize, files: &[&[u8]], places: &[Place]) -> Batch {
+    fn batch(
+        &self,
+        (session, sessions): (usize, &[usize]),
+        jobs: &[Job<'_>],
+        layout: &Layout,
+    ) -> Batch {
         let mut batch = Batch::default();
-        for (file, place) in files.iter().zip(places).filter(|(_, place)| place.session == session)
-        {
-            batch.data.push(file.as_ptr());
-            batch.lengths.push(file.len());
+        let all = jobs.iter().zip(&layout.places).zip(sessions);
+        for ((job, place), _) in all.filter(|(_, of_job)| **of_job == session) {
+            batch.data.push(job.file.as_ptr());
+            batch.lengths.push(job.file.len());
             let mut image = Image {
                 channels: [ptr::null_mut(); Image::CHANNELS],
                 pitches: [0; Image::CHANNELS],
             };
-            image.channels[0] = self.on_device.cast::<u8>().wrapping_add(place.at);
-            image.pitches[0] = place.width as usize * 3;
+            image.channels[0] = self.on_device.cast::<u8>().wrapping_add(place.decoded);
+            image.pitches[0] = job.size[1] as usize * 3;
             batch.images.push(image);
         }
         batch
     }
 
-    fn submit(&mut self, session: usize, batch: &mut Batch) -> Result<(), Error> {
+    fn submit_to_unit(&mut self, session: usize, batch: &mut Batch) -> Result<(), Error> {
         if batch.images.is_empty() {
             return Ok(());
         }
@@ -319,23 +335,6 @@ impl Decoder {
             session.batch = 0; // a state that has failed is initialized anew
         }
         done("nvjpegDecodeBatched", status)
-    }
-
-    /// Brings so many bytes of pixels into memory, and waits for all that was submitted.
-    fn copy_out(&mut self, used: usize) -> Result<(), Error> {
-        let Self { functions, stream, .. } = self;
-        // SAFETY: both blocks have `capacity` bytes, and `places` has seen to it that no more are used.
-        unsafe {
-            let copied = (functions.memcpy_async)(
-                self.in_memory.cast(),
-                self.on_device,
-                used,
-                TO_HOST,
-                *stream,
-            );
-            let waited = (functions.stream_synchronize)(*stream);
-            done("cudaMemcpyAsync", copied).and(done("cudaStreamSynchronize", waited))
-        }
     }
 }
 
@@ -383,49 +382,10 @@ impl Drop for Decoder {
             release(functions.state_destroy, session.state);
             release(functions.destroy, session.handle);
         }
+        self.kernels.unload(functions);
+        release(functions.free, self.told);
         release(functions.free, self.on_device);
         release(functions.free_host, self.in_memory.cast());
         release(functions.stream_destroy, self.stream);
-    }
-}
-
-fn done(function: &'static str, status: c_int) -> Result<(), Error> {
-    if status == 0 { Ok(()) } else { Err(Error::Failed { function, status }) }
-}
-
-/// `NVJPEG_STATUS_BAD_JPEG`
-const BAD_JPEG: c_int = 3;
-
-/// What nvjpeg.h says of a status.
-fn meaning(function: &str, status: c_int) -> String {
-    let known = match status {
-        2 => "a parameter is invalid",
-        BAD_JPEG => "the JPEG is broken",
-        4 => "the JPEG is of a kind that is not supported",
-        5 => "there is not enough memory",
-        6 => "the GPU has failed",
-        7 => "the GPU is too old",
-        8 => "something inside nvJPEG went wrong",
-        9 => "this is not implemented",
-        10 => "the JPEG is cut off",
-        _ => return format!("status {status}"),
-    };
-    if function.starts_with("nvjpeg") { known.to_owned() } else { format!("CUDA's error {status}") }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_status_is_told_in_words() {
-        let failed = |function, status| Error::Failed { function, status }.to_string();
-
-        assert_eq!(
-            failed("nvjpegDecodeBatched", 10),
-            "nvjpegDecodeBatched failed: the JPEG is cut off"
-        );
-        assert_eq!(failed("cudaMalloc", 2), "cudaMalloc failed: CUDA's error 2");
-        assert_eq!(failed("nvjpegDecodeBatched", 77), "nvjpegDecodeBatched failed: status 77");
     }
 }

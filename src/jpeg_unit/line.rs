@@ -6,14 +6,14 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
-use super::{BATCH, BATCH_BYTES};
-use crate::preprocess::Pixels;
+use super::{BATCH, BATCH_BYTES, RESULT_BYTES};
+use crate::preprocess::{Pixels, Region};
 
 /// A file to decode.
 pub(super) struct Job {
     pub(super) file: Bytes,
-    /// What its pixels will take.
-    pub(super) pixel_bytes: u64,
+    /// What is wanted of the resized picture.
+    pub(super) region: Region,
     pub(super) answer: oneshot::Sender<Pixels>,
     /// Its place, which is taken as long as it is here.
     pub(super) _place: Arc<OwnedSemaphorePermit>,
@@ -85,6 +85,11 @@ impl Line {
         self.changed.notify_all();
     }
 
+    /// Pictures that no thread has taken yet.
+    pub(super) fn waiting(&self) -> usize {
+        self.state().waiting.len()
+    }
+
     pub(super) fn hangs(&self) -> bool {
         self.state().hangs
     }
@@ -114,10 +119,12 @@ impl Drop for Attendant {
 impl State {
     fn take(&mut self) -> Vec<Job> {
         let mut batch: Vec<Job> = Vec::with_capacity(BATCH);
-        let mut bytes = 0;
+        let (mut on_device, mut in_memory) = (0, 0);
         while let Some(job) = self.waiting.front() {
-            bytes += job.pixel_bytes;
-            if batch.len() == BATCH || (bytes > BATCH_BYTES as u64 && !batch.is_empty()) {
+            on_device += job.region.bytes_on_device();
+            in_memory += job.region.bytes();
+            let fits = on_device <= BATCH_BYTES as u64 && in_memory <= RESULT_BYTES as u64;
+            if batch.len() == BATCH || (!fits && !batch.is_empty()) {
                 break;
             }
             batch.extend(self.waiting.pop_front());

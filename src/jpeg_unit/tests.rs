@@ -9,6 +9,8 @@ use bytes::Bytes;
 use futures_util::FutureExt as _;
 
 use super::*;
+use crate::model::manifest::Interpolation;
+use crate::preprocess::Transform;
 
 const FILE: &[u8] = include_bytes!("../../tests/fixtures/preprocess/sampling-444.jpg");
 
@@ -21,14 +23,10 @@ struct Scripted {
 }
 
 impl Unit for Scripted {
-    fn decode(&mut self, files: &[&[u8]]) -> Result<Vec<Option<Pixels>>, UnitError> {
+    fn decode(&mut self, files: &[(&[u8], &Region)]) -> Result<Vec<Option<Pixels>>, UnitError> {
         self.batches.send(files.len()).unwrap();
         self.orders.lock().unwrap().recv().unwrap()?;
-        let black = |file: &&[u8]| {
-            let header = ImageHeader::parse(file, u64::MAX).unwrap();
-            Some(Pixels::black(header.height(), header.width()))
-        };
-        Ok(files.iter().map(black).collect())
+        Ok(files.iter().map(|_| Some(black())).collect())
     }
 }
 
@@ -53,12 +51,25 @@ fn setup(openings: usize) -> Setup {
     Setup { unit, orders, batches }
 }
 
-fn header() -> ImageHeader {
-    ImageHeader::parse(FILE, u64::MAX).unwrap()
+/// Of that file.
+fn region(file: &[u8]) -> (ImageHeader, Region) {
+    let header = ImageHeader::parse(file, u64::MAX).unwrap();
+    let transform = Transform {
+        resize_shorter_side: 40,
+        crop_height: 32,
+        crop_width: 32,
+        interpolation: Interpolation::Bilinear,
+    };
+    let region = transform.region_of_center(&header).unwrap();
+    (header, region)
+}
+
+fn black() -> Pixels {
+    Pixels::black(32, 32)
 }
 
 async fn decode(unit: &JpegUnit) -> Option<Pixels> {
-    unit.place().await?.decode(Bytes::from_static(FILE), &header()).await
+    unit.place().await?.decode(Bytes::from_static(FILE), region(FILE).1).await
 }
 
 /// A picture that is on its way to the unit, or there.
@@ -78,10 +89,9 @@ async fn what_waits_is_decoded_together() {
     orders.send(Ok(())).unwrap();
     orders.send(Ok(())).unwrap();
 
-    let black = Pixels::black(header().height(), header().width());
-    assert_eq!(first.await, Some(black.clone()));
+    assert_eq!(first.await, Some(black()));
     for other in others {
-        assert_eq!(other.await, Some(black.clone()));
+        assert_eq!(other.await, Some(black()));
     }
     assert_eq!(batches.recv().unwrap(), 3);
 }
@@ -121,7 +131,7 @@ async fn a_unit_that_fails_is_opened_anew_and_then_given_up() {
     }
     let mut failed = 0;
     while let Some(place) = unit.place().await {
-        assert!(place.decode(Bytes::from_static(FILE), &header()).await.is_none());
+        assert!(place.decode(Bytes::from_static(FILE), region(FILE).1).await.is_none());
         failed += 1;
         assert!(failed <= 2 * FAILURES_OF_TWO);
     }
@@ -176,7 +186,7 @@ async fn nobody_waits_for_a_thread_that_panicked() {
     drop((orders, batches)); // what the unit says and asks panics from now on
 
     while let Some(place) = unit.place().await {
-        assert!(place.decode(Bytes::from_static(FILE), &header()).await.is_none());
+        assert!(place.decode(Bytes::from_static(FILE), region(FILE).1).await.is_none());
     }
 }
 
@@ -194,7 +204,8 @@ fn only_plain_jpegs_are_taken() {
     let Setup { unit, .. } = setup(1);
     let takes = |name: &str| {
         let file = std::fs::read(format!("tests/fixtures/preprocess/{name}")).unwrap();
-        unit.takes(&file, &ImageHeader::parse(&file, u64::MAX).unwrap())
+        let (header, region) = region(&file);
+        unit.takes(&file, (&header, &region))
     };
 
     assert!(takes("sampling-420.jpg"));

@@ -2,7 +2,7 @@
 
 use std::num::NonZeroUsize;
 
-use crate::preprocess::{ImageError, ImageHeader, Picture, Pixels, Transform};
+use crate::preprocess::{ImageError, ImageHeader, Picture, Pixels, Region, Transform};
 
 /// What the network sees of each picture.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -29,6 +29,14 @@ impl Crops {
         match self {
             Self::One => Ok(vec![picture.center()?]),
             Self::Ten => picture.ten_crops(),
+        }
+    }
+
+    /// What a device that decodes and resizes must give for [`of`](Self::of).
+    pub(super) fn region(self, transform: Transform, header: &ImageHeader) -> Option<Region> {
+        match self {
+            Self::One => transform.region_of_center(header),
+            Self::Ten => transform.region_of_ten_crops(header),
         }
     }
 

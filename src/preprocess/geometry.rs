@@ -74,6 +74,16 @@ impl Window {
         Self { left, top, size: Size { width, height } }
     }
 
+    /// The least that contains both.
+    pub(super) fn around(self, other: Self) -> Self {
+        let (left, top) = (self.left.min(other.left), self.top.min(other.top));
+        let end = |start: i64, side: u32| start + i64::from(side);
+        let right = end(self.left, self.size.width).max(end(other.left, other.size.width));
+        let bottom = end(self.top, self.size.height).max(end(other.top, other.size.height));
+        let side = |length: i64| u32::try_from(length).unwrap_or(u32::MAX);
+        Self { left, top, size: Size { width: side(right - left), height: side(bottom - top) } }
+    }
+
     /// Rows and columns exchanged.
     pub(super) fn transposed(self) -> Self {
         let size = Size { width: self.size.height, height: self.size.width };

@@ -7,6 +7,8 @@ use super::error::ImageError;
 use super::geometry::{Size, Window};
 use super::header::Reduction;
 use super::pixels::Pixels;
+use super::region::Region;
+use super::weights::Stretch;
 use crate::model::manifest::Interpolation;
 
 /// A resize from which windows are cut; all in the orientation of the stored pixels.
@@ -17,6 +19,18 @@ pub(super) struct Resize {
     pub(super) reduction: Reduction,
     pub(super) to: Size,
     pub(super) interpolation: Interpolation,
+}
+
+/// The two passes of a resize.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Passes {
+    /// Of each row.
+    pub(super) columns: Stretch,
+    /// The decoded rows that are seen.
+    pub(super) first_row: u32,
+    pub(super) row_count: u32,
+    /// Of each column, among these rows.
+    pub(super) rows: Stretch,
 }
 
 impl Resize {
@@ -50,18 +64,41 @@ impl Resize {
         inside: Window,
         resized: &mut Pixels,
     ) -> Result<(), ResizeError> {
-        let Size { width, height } = inside.size;
-        let (left, columns) = self.columns(picture).source(inside.left, width);
-        let (top, rows) = self.rows(picture).source(inside.top, height);
-        let (first_row, row_count) =
-            self.seen(top, rows / f64::from(height), height, picture.height());
+        let width = inside.size.width;
+        let decoded = Size { width: picture.width(), height: picture.height() };
+        let Passes { columns, first_row, row_count, rows } = self.passes(decoded, inside);
         let mut narrowed = Pixels::black(row_count, width);
         let (first, count) = (f64::from(first_row), f64::from(row_count));
-        self.pass(picture, &mut narrowed, ResizeOptions::new().crop(left, first, columns, count))?;
-        let top = top - first;
+        let needed = ResizeOptions::new().crop(columns.start, first, columns.length, count);
+        self.pass(picture, &mut narrowed, needed)?;
+        let needed = ResizeOptions::new().crop(0.0, rows.start, width.into(), rows.length);
+        self.pass(&narrowed, resized, needed)
+    }
+
+    /// What makes the `inside` of a resized picture of one of `decoded` size.
+    fn passes(&self, decoded: Size, inside: Window) -> Passes {
+        let Size { width, height } = inside.size;
+        let (left, columns) = self.columns(decoded.width).source(inside.left, width);
+        let (top, rows) = self.rows(decoded.height).source(inside.top, height);
+        let (first_row, row_count) =
+            self.seen(top, rows / f64::from(height), height, decoded.height);
+        let top = top - f64::from(first_row);
         // As in `source`: the last bit of rounding must not reach past the end.
-        let rows = rows.min(count - top);
-        self.pass(&narrowed, resized, ResizeOptions::new().crop(0.0, top, width.into(), rows))
+        let rows = rows.min(f64::from(row_count) - top);
+        Passes {
+            columns: Stretch { start: left, length: columns, side: decoded.width, to: width },
+            first_row,
+            row_count,
+            rows: Stretch { start: top, length: rows, side: row_count, to: height },
+        }
+    }
+
+    /// What a device needs for all of the `windows`; `None` where none shows anything of the picture.
+    pub(super) fn region(&self, windows: impl Iterator<Item = Window>) -> Option<Region> {
+        let inside = windows.map(|window| window.inside(self.to));
+        let place = inside.reduce(Window::around).filter(|place| place.size.pixels() > 0)?;
+        let passes = self.passes(self.from, place);
+        Some(Region { decoded: self.from, place, passes, interpolation: self.interpolation })
     }
 
     /// First and number of the rows that the filter sees for `length` rows from `start` on.
@@ -101,22 +138,14 @@ impl Resize {
         Resizer::new().resize(&source, &mut target, &options)
     }
 
-    fn columns(&self, picture: &Pixels) -> Axis {
-        Axis {
-            from: self.from.width,
-            reduction: self.reduction,
-            to: self.to.width,
-            decoded: picture.width(),
-        }
+    fn columns(&self, decoded: u32) -> Axis {
+        let (from, to) = (self.from.width, self.to.width);
+        Axis { from, reduction: self.reduction, to, decoded }
     }
 
-    fn rows(&self, picture: &Pixels) -> Axis {
-        Axis {
-            from: self.from.height,
-            reduction: self.reduction,
-            to: self.to.height,
-            decoded: picture.height(),
-        }
+    fn rows(&self, decoded: u32) -> Axis {
+        let (from, to) = (self.from.height, self.to.height);
+        Axis { from, reduction: self.reduction, to, decoded }
     }
 }
 
@@ -143,6 +172,20 @@ impl Axis {
         let length = (f64::from(length) * scale).min(f64::from(self.decoded) - start);
         (start, length)
     }
+}
+
+/// The `window` of a resized picture of which only a `part` is there, which lies at `place`; black where
+/// it reaches outside of that.
+pub(super) fn cut_from_part(part: &Pixels, place: Window, window: Window) -> Pixels {
+    let shifted = |window: Window| Window {
+        left: window.left - place.left,
+        top: window.top - place.top,
+        ..window
+    };
+    let window = shifted(window);
+    let inside = window.inside(place.size);
+    let cut = cut(part, inside);
+    if inside == window { cut } else { pasted(&cut, inside, window) }
 }
 
 fn cut(picture: &Pixels, window: Window) -> Pixels {

@@ -6,7 +6,8 @@ use super::geometry::{Size, Window};
 use super::header::{ImageHeader, Reduction};
 use super::orient::mirrored;
 use super::pixels::Pixels;
-use super::resize::Resize;
+use super::region::Region;
+use super::resize::{Resize, cut_from_part};
 use super::seen::Seen;
 use crate::model::manifest::Interpolation;
 
@@ -56,15 +57,32 @@ impl Transform {
     ) -> Result<Picture<'a>, ImageError> {
         let reduction = self.reduction(header);
         let pixels = decode(bytes, header, reduction)?;
-        Ok(self.picture((pixels, reduction), header))
+        Ok(self.picture((pixels, None), self.resize(header, reduction), header))
     }
 
-    /// The same of a picture that something else has decoded, whole and as it is stored; `None` where
-    /// it is not of the size that the header says.
+    /// What something else must decode and resize for [`Picture::center`]; `None` where nothing of the
+    /// picture is seen.
     #[must_use]
-    pub fn open_decoded<'a>(&self, pixels: Pixels, header: &'a ImageHeader) -> Option<Picture<'a>> {
-        let fits = (pixels.width(), pixels.height()) == (header.width(), header.height());
-        fits.then(|| self.picture((pixels, Reduction::NONE), header))
+    pub fn region_of_center(&self, header: &ImageHeader) -> Option<Region> {
+        self.region(header, &[Window::centered(self.resized(header), self.crop())])
+    }
+
+    /// The same for [`Picture::ten_crops`].
+    #[must_use]
+    pub fn region_of_ten_crops(&self, header: &ImageHeader) -> Option<Region> {
+        self.region(header, &Window::corners_and_center(self.resized(header), self.crop()))
+    }
+
+    /// The picture of which something else has made that region; `None` where it is not of its size.
+    #[must_use]
+    pub fn open_region<'a>(
+        &self,
+        (pixels, region): (Pixels, &Region),
+        header: &'a ImageHeader,
+    ) -> Option<Picture<'a>> {
+        let fits = [pixels.height(), pixels.width()] == region.size();
+        let resize = self.resize(header, Reduction::NONE);
+        fits.then(|| self.picture((pixels, Some(region.place)), resize, header))
     }
 
     /// The part of the picture that [`apply`](Self::apply) shows.
@@ -99,13 +117,22 @@ impl Transform {
 
     fn picture<'a>(
         &self,
-        (pixels, reduction): (Pixels, Reduction),
+        (pixels, part): (Pixels, Option<Window>),
+        resize: Resize,
         header: &'a ImageHeader,
     ) -> Picture<'a> {
+        Picture { pixels, part, header, resize, transform: *self }
+    }
+
+    fn resize(&self, header: &ImageHeader, reduction: Reduction) -> Resize {
         let to = header.orientation().turn(self.resized(header));
-        let resize =
-            Resize { from: header.size(), reduction, to, interpolation: self.interpolation };
-        Picture { pixels, header, resize, transform: *self }
+        Resize { from: header.size(), reduction, to, interpolation: self.interpolation }
+    }
+
+    fn region(&self, header: &ImageHeader, places: &[Window]) -> Option<Region> {
+        let resize = self.resize(header, Reduction::NONE);
+        let stored = |place: &Window| header.orientation().to_stored(*place, resize.to);
+        resize.region(places.iter().map(stored))
     }
 
     fn reduction(&self, header: &ImageHeader) -> Reduction {
@@ -125,6 +152,8 @@ impl Transform {
 /// A decoded picture from which crops are taken.
 pub struct Picture<'a> {
     pixels: Pixels,
+    /// Where in the resized picture the pixels lie, if something else has resized them.
+    part: Option<Window>,
     header: &'a ImageHeader,
     resize: Resize,
     transform: Transform,
@@ -160,8 +189,11 @@ impl Picture<'_> {
     /// before the resize, and gives the same, because the place is turned along.
     fn crop(&self, place: Window) -> Result<Pixels, ImageError> {
         let orientation = self.header.orientation();
-        let stored =
-            self.resize.window(&self.pixels, orientation.to_stored(place, self.resize.to))?;
+        let place = orientation.to_stored(place, self.resize.to);
+        let stored = match self.part {
+            Some(part) => cut_from_part(&self.pixels, part, place),
+            None => self.resize.window(&self.pixels, place)?,
+        };
         Ok(orientation.upright(stored))
     }
 }

@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 
 use axum::http::StatusCode;
 use resnet_serve::jpeg_unit::{JpegUnit, Unit, UnitError};
-use resnet_serve::preprocess::{ImageHeader, Pixels};
+use resnet_serve::preprocess::{Pixels, Region};
 
 use super::support::{Service, Settings, png};
 
@@ -15,35 +15,34 @@ const PROGRESSIVE: &[u8] = include_bytes!("../fixtures/preprocess/progressive.jp
 struct SeesBlue;
 
 impl Unit for SeesBlue {
-    fn decode(&mut self, files: &[&[u8]]) -> Result<Vec<Option<Pixels>>, UnitError> {
-        let blue = |file: &&[u8]| {
-            let header = ImageHeader::parse(file, u64::MAX).unwrap();
-            let pixels = (header.width() * header.height()) as usize;
-            Pixels::new(header.height(), header.width(), [0, 0, 200].repeat(pixels))
+    fn decode(&mut self, files: &[(&[u8], &Region)]) -> Result<Vec<Option<Pixels>>, UnitError> {
+        let blue = |(_, region): &(&[u8], &Region)| {
+            let [height, width] = region.size();
+            Pixels::new(height, width, [0, 0, 200].repeat((height * width) as usize))
         };
         Ok(files.iter().map(blue).collect())
     }
 }
 
-/// Units that are of no use: one says so, one sees nothing, one decodes to another size than the file's.
+/// Units that are of no use: one says so, one sees nothing, one makes another size than it was asked for.
 struct Fails;
 struct SeesNothing;
 struct SeesLess;
 
 impl Unit for SeesNothing {
-    fn decode(&mut self, files: &[&[u8]]) -> Result<Vec<Option<Pixels>>, UnitError> {
+    fn decode(&mut self, files: &[(&[u8], &Region)]) -> Result<Vec<Option<Pixels>>, UnitError> {
         Ok(files.iter().map(|_| None).collect())
     }
 }
 
 impl Unit for Fails {
-    fn decode(&mut self, _: &[&[u8]]) -> Result<Vec<Option<Pixels>>, UnitError> {
+    fn decode(&mut self, _: &[(&[u8], &Region)]) -> Result<Vec<Option<Pixels>>, UnitError> {
         Err(UnitError::Unit("on purpose".to_owned()))
     }
 }
 
 impl Unit for SeesLess {
-    fn decode(&mut self, files: &[&[u8]]) -> Result<Vec<Option<Pixels>>, UnitError> {
+    fn decode(&mut self, files: &[(&[u8], &Region)]) -> Result<Vec<Option<Pixels>>, UnitError> {
         Ok(files.iter().map(|_| Some(Pixels::black(1, 1))).collect())
     }
 }

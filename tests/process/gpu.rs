@@ -70,7 +70,7 @@ async fn without_a_gpu_there_are_no_figures_and_no_complaint() {
 fn jpeg_unit() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/nvjpeg/unit.c");
-    for library in ["libnvjpeg.so.13", "libcudart.so.13"] {
+    for library in ["libnvjpeg.so.13", "libcudart.so.13", "libcuda.so.1"] {
         let mut compiler = Command::new("cc");
         let library = folder.path().join(library);
         let built = compiler.args(["-shared", "-fPIC", "-o"]).arg(&library).arg(&source).status();
@@ -92,9 +92,15 @@ async fn classify(service: &Service, picture: Vec<u8>) -> (StatusCode, Value) {
 
 #[tokio::test]
 async fn the_gpu_s_jpeg_unit_decodes_what_is_whole() {
+    for decoder in ["--jpeg-decoder=nvjpeg", "--jpeg-decoder=nvjpeg-fast"] {
+        what_is_whole_is_decoded_by_the_unit(decoder).await;
+    }
+}
+
+async fn what_is_whole_is_decoded_by_the_unit(decoder: &str) {
     let (model, library) = (SmallModel::build(), jpeg_unit());
     let variables = [("LD_LIBRARY_PATH", library.path().to_str().unwrap())];
-    let service = Service::start_in(&model.path(), &["--jpeg-decoder=nvjpeg"], &variables);
+    let service = Service::start_in(&model.path(), &[decoder], &variables);
     // The unit paints all of them in the same grey, so the network answers the same.
     let mut answers = Vec::new();
     for name in ["gray.jpg", "sampling-420.jpg", "sampling-422.jpg", "sampling-444.jpg"] {
