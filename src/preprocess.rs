@@ -19,6 +19,7 @@ mod seen;
 mod transform;
 mod weights;
 
+pub use crate::model::manifest::Interpolation;
 pub use baseline::Baseline;
 pub use error::ImageError;
 pub use header::{ImageFormat, ImageHeader};

@@ -9,8 +9,7 @@ use bytes::Bytes;
 use futures_util::FutureExt as _;
 
 use super::*;
-use crate::model::manifest::Interpolation;
-use crate::preprocess::Transform;
+use crate::preprocess::{Interpolation, Transform};
 
 const FILE: &[u8] = include_bytes!("../../tests/fixtures/preprocess/sampling-444.jpg");
 
