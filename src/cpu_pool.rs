@@ -123,8 +123,9 @@ impl Turn {
 
     /// The same, and the turn ends with the work.
     pub async fn core_to_end(&mut self) -> Core {
-        let core = self.core_to_go_on().await;
-        Core { permits: (self.permit.take(), core.permits.1), running: core.running }
+        let mut core = self.core_to_go_on().await;
+        core.permits.0 = self.permit.take();
+        core
     }
 }
 

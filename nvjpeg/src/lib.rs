@@ -251,8 +251,8 @@ impl Decoder {
     /// What lies in memory after a batch.
     fn results(&self, jobs: &[Job<'_>], layout: &Layout) -> Vec<Option<Picture<'_>>> {
         let begin = layout.results.start;
-        // SAFETY: the block has as many initialized bytes as `capacity` says, no layout has more, and nothing writes to it
-        // while `self` is borrowed: what was submitted has been waited for.
+        // SAFETY: the block has as many initialized bytes as `capacity` says, no layout has more, and
+        // nothing writes to it while `self` is borrowed: what was submitted has been waited for.
         let results = unsafe { slice::from_raw_parts(self.in_memory, layout.results.len()) };
         let (pictures, written) = results.split_at(layout.written - begin);
         let (written, _) = written.as_chunks();

@@ -8,7 +8,7 @@ use super::geometry::{Size, Window};
 use super::header::Reduction;
 use super::pixels::Pixels;
 use super::region::Region;
-use super::weights::Stretch;
+use super::weights::{Stretch, support};
 use crate::model::manifest::Interpolation;
 
 /// A resize from which windows are cut; all in the orientation of the stored pixels.
@@ -45,7 +45,7 @@ impl Resize {
         }
         let unchanged = self.to == self.from && self.reduction == Reduction::NONE;
         let part = if unchanged { cut(picture, inside) } else { self.resized(picture, inside)? };
-        Ok(if inside == window { part } else { pasted(&part, inside, window) })
+        Ok(pasted(part, inside, window))
     }
 
     fn resized(&self, picture: &Pixels, inside: Window) -> Result<Pixels, ImageError> {
@@ -108,11 +108,7 @@ impl Resize {
         reason = "clamped to the rows of the picture"
     )]
     fn seen(&self, start: f64, scale: f64, length: u32, side: u32) -> (u32, u32) {
-        let radius = match self.interpolation {
-            Interpolation::Bilinear => 1.0,
-            Interpolation::Bicubic => 2.0,
-        };
-        let margin = radius * scale.max(1.0) + 1.0;
+        let margin = support(self.interpolation) * scale.max(1.0) + 1.0;
         let end = start + scale * f64::from(length);
         let first = (start - margin).floor().clamp(0.0, f64::from(side - 1)) as u32;
         let last = (end + margin).ceil().clamp(1.0, f64::from(side)) as u32;
@@ -177,15 +173,10 @@ impl Axis {
 /// The `window` of a resized picture of which only a `part` is there, which lies at `place`; black where
 /// it reaches outside of that.
 pub(super) fn cut_from_part(part: &Pixels, place: Window, window: Window) -> Pixels {
-    let shifted = |window: Window| Window {
-        left: window.left - place.left,
-        top: window.top - place.top,
-        ..window
-    };
-    let window = shifted(window);
+    let (left, top) = (window.left - place.left, window.top - place.top);
+    let window = Window { left, top, ..window };
     let inside = window.inside(place.size);
-    let cut = cut(part, inside);
-    if inside == window { cut } else { pasted(&cut, inside, window) }
+    pasted(cut(part, inside), inside, window)
 }
 
 fn cut(picture: &Pixels, window: Window) -> Pixels {
@@ -194,13 +185,16 @@ fn cut(picture: &Pixels, window: Window) -> Pixels {
     part
 }
 
-/// `part`, which is the `inside` of `window`, on a black picture of the window's size.
-fn pasted(part: &Pixels, inside: Window, window: Window) -> Pixels {
+/// `part`, which is the `inside` of `window`, on a black picture of the window's size where it is not all.
+fn pasted(part: Pixels, inside: Window, window: Window) -> Pixels {
+    if inside == window {
+        return part;
+    }
     let mut whole = Pixels::black(window.size.height, window.size.width);
     let from = Window { left: 0, top: 0, size: inside.size };
     let to =
         Window { left: inside.left - window.left, top: inside.top - window.top, size: inside.size };
-    copy(part, from, &mut whole, to);
+    copy(&part, from, &mut whole, to);
     whole
 }
 

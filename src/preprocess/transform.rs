@@ -64,13 +64,13 @@ impl Transform {
     /// picture is seen.
     #[must_use]
     pub fn region_of_center(&self, header: &ImageHeader) -> Option<Region> {
-        self.region(header, &[Window::centered(self.resized(header), self.crop())])
+        self.region(header, &[self.center(header)])
     }
 
     /// The same for [`Picture::ten_crops`].
     #[must_use]
     pub fn region_of_ten_crops(&self, header: &ImageHeader) -> Option<Region> {
-        self.region(header, &Window::corners_and_center(self.resized(header), self.crop()))
+        self.region(header, &self.corners_and_center(header))
     }
 
     /// The picture of which something else has made that region; `None` where it is not of its size.
@@ -90,7 +90,7 @@ impl Transform {
     pub fn seen(&self, header: &ImageHeader) -> Seen {
         let resized = self.resized(header);
         let picture = header.orientation().turn(header.size());
-        Seen::new(picture, (resized, Window::centered(resized, self.crop())))
+        Seen::new(picture, (resized, self.center(header)))
     }
 
     /// At most how many bytes [`apply`](Self::apply) takes at its peak, beside the encoded ones.
@@ -144,6 +144,16 @@ impl Transform {
         header.orientation().turn(header.size()).resized(self.resize_shorter_side)
     }
 
+    /// What [`Picture::center`] shows of the upright, resized picture.
+    fn center(&self, header: &ImageHeader) -> Window {
+        Window::centered(self.resized(header), self.crop())
+    }
+
+    /// What [`Picture::ten_crops`] shows, without the mirrors.
+    fn corners_and_center(&self, header: &ImageHeader) -> [Window; 5] {
+        Window::corners_and_center(self.resized(header), self.crop())
+    }
+
     fn crop(&self) -> Size {
         Size { width: self.crop_width, height: self.crop_height }
     }
@@ -167,7 +177,7 @@ impl Picture<'_> {
     /// Where the resize cannot be done.
     pub fn center(&self) -> Result<Pixels, ImageError> {
         let Self { transform, header, .. } = self;
-        self.crop(Window::centered(transform.resized(header), transform.crop()))
+        self.crop(transform.center(header))
     }
 
     /// Ten crops of the upright, resized picture, as the paper tests: top left, top right, bottom
@@ -178,7 +188,7 @@ impl Picture<'_> {
     /// As [`center`](Self::center).
     pub fn ten_crops(&self) -> Result<Vec<Pixels>, ImageError> {
         let Self { transform, header, .. } = self;
-        let places = Window::corners_and_center(transform.resized(header), transform.crop());
+        let places = transform.corners_and_center(header);
         let mut crops =
             places.into_iter().map(|place| self.crop(place)).collect::<Result<Vec<_>, _>>()?;
         crops.extend(crops.clone().iter().map(mirrored));

@@ -101,7 +101,7 @@ fn rounded(exact: &[(u32, Vec<f64>)]) -> Weights {
 }
 
 /// How far the filter sees, in pixels of the smaller picture.
-fn support(interpolation: Interpolation) -> f64 {
+pub(super) fn support(interpolation: Interpolation) -> f64 {
     match interpolation {
         Interpolation::Bilinear => 1.0,
         Interpolation::Bicubic => 2.0,
