@@ -311,7 +311,7 @@ impl Backlog {
             return None;
         }
         let sustained = self.throughput(images) * into_f64(self.workers.working());
-        if self.arrivals.per_second(now) <= sustained {
+        if self.arrivals.lately_per_second(now) <= sustained {
             return None;
         }
         let oldest = self.line.jobs().map(|job| job.submitted).min()?;

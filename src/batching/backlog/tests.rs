@@ -225,16 +225,17 @@ async fn an_image_waits_for_others_where_batches_of_the_present_size_do_not_keep
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_image_waits_while_small_batches_keep_up_or_large_ones_are_no_cheaper() {
-    for (cost, arrivals) in [((8, 1), 1), ((0, 10), 4000)] {
+async fn no_image_waits_where_small_batches_keep_up_large_ones_are_no_cheaper_or_others_are_gone() {
+    for (cost, arrivals, ago) in [((8, 1), 1, 0), ((0, 10), 4000, 0), ((8, 1), 4000, 500)] {
         let (queue, collector) = queue(64);
         teach(&collector, cost);
         for _ in 0..arrivals {
             tokio::time::advance(MILLISECOND).await;
             drop(reserve(&queue, 1, LONG));
         }
+        tokio::time::advance(ago * MILLISECOND).await;
         let _one = submit(&queue, 1, LONG);
-        assert_eq!(size(collector.decide(Instant::now())), 1, "{cost:?}");
+        assert_eq!(size(collector.decide(Instant::now())), 1, "{cost:?}, {ago} ms ago");
     }
 }
 
