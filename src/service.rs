@@ -73,8 +73,13 @@ pub enum ServeError {
         cause: io::Error,
     },
     /// The GPU's unit for JPEG is asked for and is not there.
-    #[error("--jpeg-decoder nvjpeg cannot be had: {0}")]
-    JpegUnit(String),
+    #[error("--jpeg-decoder {decoder} cannot be had: {cause}")]
+    JpegUnit {
+        /// As it was asked for.
+        decoder: JpegDecoder,
+        /// What is missing.
+        cause: String,
+    },
     /// A signal cannot be handled.
     #[error("cannot handle signals: {0}")]
     Signals(io::Error),
@@ -363,7 +368,7 @@ fn with_jpeg_unit(config: &Config, resources: &Resources) -> Result<Resources, S
     let Jpeg { decoder, threads } = config.jpeg;
     let start = |colors| {
         JpegUnit::start(threads, move || jpeg_unit::open_nvjpeg(colors))
-            .map_err(ServeError::JpegUnit)
+            .map_err(|cause| ServeError::JpegUnit { decoder, cause })
     };
     let jpeg_unit = match decoder {
         JpegDecoder::Cpu => None,

@@ -34,7 +34,7 @@ impl From<ServeError> for Failure {
             ServeError::Start(_)
             | ServeError::SameName(_)
             | ServeError::Keys(_)
-            | ServeError::JpegUnit(_)
+            | ServeError::JpegUnit { .. }
             | ServeError::Tls(_) => Self::Config(error.to_string()),
             ServeError::Listen { .. } | ServeError::Signals(_) => {
                 Self::Incomplete(error.to_string())

@@ -28,7 +28,7 @@ pub(super) struct ImageFlags {
         env = "RESNET_SERVE_JPEG_THREADS",
         value_name = "N",
         value_parser = few,
-        default_value = "2"
+        default_value = "3"
     )]
     pub(super) jpeg_threads: NonZeroUsize,
 

@@ -146,11 +146,13 @@ fn a_jpeg_unit_that_is_not_there_is_said_at_the_start() {
     let no_library = model.file("libnvjpeg.so.13", b"no library");
     let nowhere = Path::new(&no_library).parent().unwrap().to_str().unwrap();
     let there = library.path().to_str().unwrap();
-    for (path, said) in [(nowhere, "`libnvjpeg.so.13` is not found"), (there, "has no JPEG unit")] {
+    let missing = ("nvjpeg-fast", nowhere, "`libnvjpeg.so.13` is not found");
+    for (decoder, path, said) in [missing, ("nvjpeg", there, "has no JPEG unit")] {
         let mut serve = command();
-        serve.args(["serve", "--check", "--jpeg-decoder=nvjpeg", "--model", &model.argument()]);
+        serve.args(["serve", "--check", "--jpeg-decoder", decoder, "--model", &model.argument()]);
         let output = serve.env("LD_LIBRARY_PATH", path).env("NO_JPEG_UNIT", "1").output().unwrap();
         assert_eq!(output.status.code(), Some(78), "{}", stderr(&output));
-        assert!(stderr(&output).contains(said), "{}", stderr(&output));
+        let told = stderr(&output);
+        assert!(told.contains(said) && told.contains(&format!("{decoder} cannot")), "{told}");
     }
 }
