@@ -34,6 +34,8 @@ model, provider, settings, sizes, seconds = json.loads(sys.argv[1])
 options = [("CUDAExecutionProvider", settings)] if provider == "cuda" else ["CPUExecutionProvider"]
 for size in sizes:
     session = onnxruntime.InferenceSession(model, providers=options)
+    if session.get_providers()[0] != (name := f"{provider.upper()}ExecutionProvider"):
+        sys.exit(f"the onnxruntime of this Python has no {name}")
     kind = session.get_inputs()[0]
     element = numpy.uint8 if kind.type == "tensor(uint8)" else numpy.float32
     batch = numpy.random.default_rng(0).integers(0, 256, [size, *kind.shape[1:]]).astype(element)
@@ -69,7 +71,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--batch-sizes", type=numbers, default=[1, 8, 32, 128], metavar="N,…", help="default: 1,8,32,128")
     parser.add_argument("--clients", type=numbers, default=[1, 48, 64, 128], metavar="N,…", help="default: 1,48,64,128")
     parser.add_argument("--sessions", type=int, default=1, help="of the server that decodes JPEG (default: %(default)s)")
-    parser.add_argument("--jpeg-threads", type=int, default=2, help="that feed the JPEG unit (default: %(default)s)")
+    parser.add_argument("--jpeg-threads", type=int, default=3, help="that feed the JPEG unit (default: %(default)s)")
     parser.add_argument("--decoders", type=lambda text: text.split(","), default=list(DECODERS), metavar="DECODER,…",
                         help="default: " + ",".join(DECODERS))
     parser.add_argument("--parts", type=lambda text: text.split(","), default=["network", "answers", "jpeg"], metavar="PART,…",
