@@ -32,7 +32,7 @@ impl Crops {
         }
     }
 
-    /// What a device that decodes and resizes must give for [`of`](Self::of).
+    /// What must be decoded and resized for [`of`](Self::of).
     pub(super) fn region(self, transform: Transform, header: &ImageHeader) -> Option<Region> {
         match self {
             Self::One => transform.region_of_center(header),

@@ -232,8 +232,11 @@ impl Cropping {
                 self.checked((pixels, &region), followed, &header)
             }
         };
-        let picture =
-            decoded.map_or_else(|| self.transform.open(&image.bytes, &header), Result::Ok)?;
+        let open = || {
+            let region = self.crops.region(self.transform, &header);
+            self.transform.open_region_of(&image.bytes, &header, region.as_ref())
+        };
+        let picture = decoded.map_or_else(open, Result::Ok)?;
         let pixels = self.crops.of(&picture)?;
         charge.shrink_to(pixels.iter().map(|pixels| pixels.bytes().len() as u64).sum());
         Ok((pixels, Arc::new(charge)))

@@ -1,12 +1,23 @@
-//! Whether a JPEG is of the plain kind that a GPU's unit decodes, and whether it is whole.
+//! JPEGs of the plain kind that most encoders write: decoded where they are seen, followed to their end elsewhere.
 //!
-//! The unit says nothing of a picture that is cut off: it shows the rest of another one. So its pixels count only
-//! where every code word of the file has been followed, which takes a quarter of the time of decoding.
+//! A crop of the centre shows little more than half of a photo, but the code words of the rest must be read to find
+//! its own, and to know that the file is whole. They are followed, in a third of the time that decoding them takes.
+//! Transforms and colours are the vectorised ones of `libjpeg-turbo-rs`, which decodes every file that is not taken
+//! here.
+//!
+//! A GPU's unit decodes such files too, and says nothing of a picture that is cut off: it shows the rest of another
+//! one. So its pixels count only where every code word of the file has been followed.
 
+mod bits;
 mod codes;
+mod colors;
+mod decoder;
 mod entropy;
 mod follower;
+mod numbers;
+mod planes;
 mod segments;
+mod words;
 
 pub use segments::Baseline;
 
@@ -16,6 +27,7 @@ mod tests {
 
     use proptest::prelude::*;
 
+    use super::super::header::Reduction;
     use super::*;
 
     const PLAIN: [&str; 7] = [
@@ -175,7 +187,10 @@ mod tests {
             for (place, byte) in changes {
                 *place.get_mut(&mut file) = byte;
             }
-            is_whole(&file);
+            if let Some(baseline) = Baseline::read(&file) {
+                let decoded = baseline.decode(Reduction::NONE, (0..baseline.height, 0..baseline.width));
+                prop_assert_eq!(decoded.is_some(), baseline.is_whole());
+            }
         }
     }
 }

@@ -1,8 +1,9 @@
-//! From encoded bytes to a whole picture in RGB.
+//! From encoded bytes to a picture in RGB, or to what is seen of one.
 
 mod jpeg;
 
 use std::io::Cursor;
+use std::ops::Range;
 
 use image::codecs::bmp::BmpDecoder;
 use image::codecs::gif::GifDecoder;
@@ -11,6 +12,7 @@ use image::codecs::tiff::TiffDecoder;
 use image::codecs::webp::WebPDecoder;
 use image::{ColorType, ImageDecoder, ImageResult, Limits};
 
+use super::baseline::Baseline;
 use super::color;
 use super::error::ImageError;
 use super::guard::guarded;
@@ -26,6 +28,21 @@ pub(super) fn decode(
     reduction: Reduction,
 ) -> Result<Pixels, ImageError> {
     guarded(|| decode_unguarded(bytes, header, reduction))
+}
+
+/// Rows of a reduced JPEG as it is stored, in which only some columns count; `None` where it takes a
+/// whole decode to get them, or to tell what is wrong.
+pub(super) fn decode_part(
+    bytes: &[u8],
+    header: &ImageHeader,
+    reduction: Reduction,
+    seen: (Range<u32>, Range<u32>),
+) -> Option<Pixels> {
+    if header.format() != ImageFormat::Jpeg {
+        return None;
+    }
+    let part = || Ok(Baseline::of(bytes, header).and_then(|file| file.decode(reduction, seen)));
+    guarded(part).ok().flatten()
 }
 
 fn decode_unguarded(

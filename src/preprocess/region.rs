@@ -1,4 +1,6 @@
-//! A part of a resized picture, for a device that decodes and resizes in the CPU's stead.
+//! A part of a resized picture, and what is decoded for it.
+
+use std::ops::Range;
 
 use super::geometry::{Size, Window};
 use super::resize::Passes;
@@ -27,6 +29,12 @@ impl Region {
     #[must_use]
     pub fn size(&self) -> [u32; 2] {
         [self.place.size.height, self.place.size.width]
+    }
+
+    /// The decoded rows and columns that are needed.
+    pub(super) fn seen(&self) -> (Range<u32>, Range<u32>) {
+        let Passes { first_row, row_count, first_column, column_count, .. } = self.passes;
+        (first_row..first_row + row_count, first_column..first_column + column_count)
     }
 
     /// The first decoded row that is needed, and how many are.
@@ -139,7 +147,7 @@ mod tests {
 
             let region = resize.region([window].into_iter()).unwrap();
 
-            prop_assert_eq!(resized(&region, &picture), resize.window(&picture, window).unwrap());
+            prop_assert_eq!(resized(&region, &picture), resize.window((&picture, 0), window).unwrap());
         }
     }
 

@@ -26,6 +26,9 @@ pub(super) struct Resize {
 pub(super) struct Passes {
     /// Of each row.
     pub(super) columns: Stretch,
+    /// The decoded columns that are seen.
+    pub(super) first_column: u32,
+    pub(super) column_count: u32,
     /// The decoded rows that are seen.
     pub(super) first_row: u32,
     pub(super) row_count: u32,
@@ -34,24 +37,36 @@ pub(super) struct Passes {
 }
 
 impl Resize {
-    /// The `window` of the resized picture; black where it reaches outside.
+    /// The `window` of the resized picture, of which the pixels begin with decoded row `top`; black where
+    /// it reaches outside.
     ///
     /// The pixels are those that resizing the whole and cutting would give: the filter sees the
     /// neighbours of the window too. What is allocated is in proportion to the window.
-    pub(super) fn window(&self, picture: &Pixels, window: Window) -> Result<Pixels, ImageError> {
+    pub(super) fn window(
+        &self,
+        (picture, top): (&Pixels, u32),
+        window: Window,
+    ) -> Result<Pixels, ImageError> {
         let inside = window.inside(self.to);
         if inside.size.pixels() == 0 {
             return Ok(Pixels::black(window.size.height, window.size.width));
         }
-        let unchanged = self.to == self.from && self.reduction == Reduction::NONE;
-        let part = if unchanged { cut(picture, inside) } else { self.resized(picture, inside)? };
+        let part = if self.to == self.from && self.reduction == Reduction::NONE {
+            cut(picture, Window { top: inside.top - i64::from(top), ..inside })
+        } else {
+            self.resized((picture, top), inside)?
+        };
         Ok(pasted(part, inside, window))
     }
 
-    fn resized(&self, picture: &Pixels, inside: Window) -> Result<Pixels, ImageError> {
+    fn resized(
+        &self,
+        (picture, top): (&Pixels, u32),
+        inside: Window,
+    ) -> Result<Pixels, ImageError> {
         let Size { width, height } = inside.size;
         let mut resized = Pixels::black(height, width);
-        self.convolve(picture, inside, &mut resized).map_err(|error| {
+        self.convolve((picture, top), inside, &mut resized).map_err(|error| {
             ImageError::undecodable(format!("the picture cannot be resized: {error}"))
         })?;
         Ok(resized)
@@ -60,26 +75,28 @@ impl Resize {
     /// Pillow's order, with 8 bits between the passes: each row first, then each column.
     fn convolve(
         &self,
-        picture: &Pixels,
+        (picture, top): (&Pixels, u32),
         inside: Window,
         resized: &mut Pixels,
     ) -> Result<(), ResizeError> {
         let width = inside.size.width;
-        let decoded = Size { width: picture.width(), height: picture.height() };
-        let Passes { columns, first_row, row_count, rows } = self.passes(decoded, inside);
+        let Passes { columns, first_row, row_count, rows, .. } = self.passes(inside);
         let mut narrowed = Pixels::black(row_count, width);
-        let (first, count) = (f64::from(first_row), f64::from(row_count));
+        let (first, count) = (f64::from(first_row) - f64::from(top), f64::from(row_count));
         let needed = ResizeOptions::new().crop(columns.start, first, columns.length, count);
         self.pass(picture, &mut narrowed, needed)?;
         let needed = ResizeOptions::new().crop(0.0, rows.start, width.into(), rows.length);
         self.pass(&narrowed, resized, needed)
     }
 
-    /// What makes the `inside` of a resized picture of one of `decoded` size.
-    fn passes(&self, decoded: Size, inside: Window) -> Passes {
+    /// What makes the `inside` of the resized picture.
+    fn passes(&self, inside: Window) -> Passes {
+        let decoded = self.reduction.of(self.from);
         let Size { width, height } = inside.size;
         let (left, columns) = self.columns(decoded.width).source(inside.left, width);
         let (top, rows) = self.rows(decoded.height).source(inside.top, height);
+        let (first_column, column_count) =
+            self.seen(left, columns / f64::from(width), width, decoded.width);
         let (first_row, row_count) =
             self.seen(top, rows / f64::from(height), height, decoded.height);
         let top = top - f64::from(first_row);
@@ -87,25 +104,27 @@ impl Resize {
         let rows = rows.min(f64::from(row_count) - top);
         Passes {
             columns: Stretch { start: left, length: columns, side: decoded.width, to: width },
+            first_column,
+            column_count,
             first_row,
             row_count,
             rows: Stretch { start: top, length: rows, side: row_count, to: height },
         }
     }
 
-    /// What a device needs for all of the `windows`; `None` where none shows anything of the picture.
+    /// What is needed for all of the `windows`; `None` where none shows anything of the picture.
     pub(super) fn region(&self, windows: impl Iterator<Item = Window>) -> Option<Region> {
         let inside = windows.map(|window| window.inside(self.to));
         let place = inside.reduce(Window::around).filter(|place| place.size.pixels() > 0)?;
-        let passes = self.passes(self.from, place);
-        Some(Region { decoded: self.from, place, passes, interpolation: self.interpolation })
+        let (decoded, passes) = (self.reduction.of(self.from), self.passes(place));
+        Some(Region { decoded, place, passes, interpolation: self.interpolation })
     }
 
-    /// First and number of the rows that the filter sees for `length` rows from `start` on.
+    /// First and number of the pixels that the filter sees for `length` pixels from `start` on.
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
-        reason = "clamped to the rows of the picture"
+        reason = "clamped to the side of the picture"
     )]
     fn seen(&self, start: f64, scale: f64, length: u32, side: u32) -> (u32, u32) {
         let margin = support(self.interpolation) * scale.max(1.0) + 1.0;
@@ -241,10 +260,11 @@ mod tests {
         for interpolation in [Interpolation::Bilinear, Interpolation::Bicubic] {
             for to in [Size { width: 48, height: 32 }, Size { width: 151, height: 100 }] {
                 let resize = resize(&picture, to, interpolation);
-                let whole = resize.window(&picture, Window { left: 0, top: 0, size: to }).unwrap();
+                let whole =
+                    resize.window((&picture, 0), Window { left: 0, top: 0, size: to }).unwrap();
                 let place = window(11, 5, 20, 24);
 
-                let part = resize.window(&picture, place).unwrap();
+                let part = resize.window((&picture, 0), place).unwrap();
 
                 let farthest = part
                     .bytes()
@@ -263,7 +283,7 @@ mod tests {
         let resize = resize(&picture, Size { width: 9, height: 7 }, Interpolation::Bilinear);
 
         assert_eq!(
-            resize.window(&picture, window(2, 1, 5, 5)).unwrap(),
+            resize.window((&picture, 0), window(2, 1, 5, 5)).unwrap(),
             cut(&picture, window(2, 1, 5, 5))
         );
     }
@@ -273,7 +293,7 @@ mod tests {
         let picture = Pixels::new(1, 1, vec![9; 3]).unwrap();
         let resize = resize(&picture, Size { width: 2, height: 2 }, Interpolation::Bilinear);
 
-        let padded = resize.window(&picture, window(-1, -1, 4, 4)).unwrap();
+        let padded = resize.window((&picture, 0), window(-1, -1, 4, 4)).unwrap();
 
         let reds: Vec<u8> = padded.bytes().chunks_exact(3).map(|pixel| pixel[0]).collect();
         assert_eq!(reds, [0, 0, 0, 0, 0, 9, 9, 0, 0, 9, 9, 0, 0, 0, 0, 0]);
@@ -285,7 +305,8 @@ mod tests {
         let to = Size { width: 256, height: 5_120_000 };
         let place = window(16, 2_559_888, 224, 224);
 
-        let part = resize(&picture, to, Interpolation::Bilinear).window(&picture, place).unwrap();
+        let part =
+            resize(&picture, to, Interpolation::Bilinear).window((&picture, 0), place).unwrap();
 
         assert_eq!((part.height(), part.width()), (224, 224));
         assert!(part.bytes().chunks_exact(3).all(|pixel| pixel[1].abs_diff(127) <= 1));

@@ -1,6 +1,6 @@
 //! torchvision's evaluation transform: resize the shorter side, then crop.
 
-use super::decode::decode;
+use super::decode::{decode, decode_part};
 use super::error::ImageError;
 use super::geometry::{Size, Window};
 use super::header::{ImageHeader, Reduction};
@@ -42,7 +42,7 @@ impl Transform {
     ///
     /// [`ImageError::Undecodable`] where `bytes`, which have this `header`, are broken or cut off.
     pub fn apply(&self, bytes: &[u8], header: &ImageHeader) -> Result<Pixels, ImageError> {
-        self.open(bytes, header)?.center()
+        self.open_region_of(bytes, header, self.region_of_center(header).as_ref())?.center()
     }
 
     /// The decoded picture, to be cropped.
@@ -57,10 +57,33 @@ impl Transform {
     ) -> Result<Picture<'a>, ImageError> {
         let reduction = self.reduction(header);
         let pixels = decode(bytes, header, reduction)?;
-        Ok(self.picture((pixels, None), self.resize(header, reduction), header))
+        Ok(self.picture(Made::Decoded { pixels, top: 0 }, self.resize(header, reduction), header))
     }
 
-    /// What something else must decode and resize for [`Picture::center`]; `None` where nothing of the
+    /// The same for crops of a `region`, or for none. The rest may be black, though not broken.
+    ///
+    /// # Errors
+    ///
+    /// As [`apply`](Self::apply).
+    pub fn open_region_of<'a>(
+        &self,
+        bytes: &[u8],
+        header: &'a ImageHeader,
+        region: Option<&Region>,
+    ) -> Result<Picture<'a>, ImageError> {
+        let reduction = self.reduction(header);
+        let resize = self.resize(header, reduction);
+        let made = region.and_then(|region| {
+            let seen = resize.region([region.place].into_iter())?.seen();
+            let top = seen.0.start;
+            let pixels = decode_part(bytes, header, reduction, seen)?;
+            Some(Made::Decoded { pixels, top })
+        });
+        let Some(made) = made else { return self.open(bytes, header) };
+        Ok(self.picture(made, resize, header))
+    }
+
+    /// What must be decoded and resized for [`Picture::center`]; `None` where nothing of the
     /// picture is seen.
     #[must_use]
     pub fn region_of_center(&self, header: &ImageHeader) -> Option<Region> {
@@ -82,7 +105,8 @@ impl Transform {
     ) -> Option<Picture<'a>> {
         let fits = [pixels.height(), pixels.width()] == region.size();
         let resize = self.resize(header, Reduction::NONE);
-        fits.then(|| self.picture((pixels, Some(region.place)), resize, header))
+        let made = Made::Resized { pixels, place: region.place };
+        fits.then(|| self.picture(made, resize, header))
     }
 
     /// The part of the picture that [`apply`](Self::apply) shows.
@@ -115,13 +139,8 @@ impl Transform {
         self.peak_bytes(encoded, header).saturating_add(self.crop().pixels() * 3 * 15)
     }
 
-    fn picture<'a>(
-        &self,
-        (pixels, part): (Pixels, Option<Window>),
-        resize: Resize,
-        header: &'a ImageHeader,
-    ) -> Picture<'a> {
-        Picture { pixels, part, header, resize, transform: *self }
+    fn picture<'a>(&self, made: Made, resize: Resize, header: &'a ImageHeader) -> Picture<'a> {
+        Picture { made, header, resize, transform: *self }
     }
 
     fn resize(&self, header: &ImageHeader, reduction: Reduction) -> Resize {
@@ -161,12 +180,18 @@ impl Transform {
 
 /// A decoded picture from which crops are taken.
 pub struct Picture<'a> {
-    pixels: Pixels,
-    /// Where in the resized picture the pixels lie, if something else has resized them.
-    part: Option<Window>,
+    made: Made,
     header: &'a ImageHeader,
     resize: Resize,
     transform: Transform,
+}
+
+/// What there is of a picture.
+enum Made {
+    /// Decoded rows, and which is the first.
+    Decoded { pixels: Pixels, top: u32 },
+    /// What something else has resized, and where it lies in the resized picture.
+    Resized { pixels: Pixels, place: Window },
 }
 
 impl Picture<'_> {
@@ -200,9 +225,9 @@ impl Picture<'_> {
     fn crop(&self, place: Window) -> Result<Pixels, ImageError> {
         let orientation = self.header.orientation();
         let place = orientation.to_stored(place, self.resize.to);
-        let stored = match self.part {
-            Some(part) => cut_from_part(&self.pixels, part, place),
-            None => self.resize.window(&self.pixels, place)?,
+        let stored = match &self.made {
+            Made::Resized { pixels, place: part } => cut_from_part(pixels, *part, place),
+            Made::Decoded { pixels, top } => self.resize.window((pixels, *top), place)?,
         };
         Ok(orientation.upright(stored))
     }

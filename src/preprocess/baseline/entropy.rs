@@ -1,30 +1,35 @@
 //! The picture's data: code words, between which markers may stand.
 
-use super::follower::{BlockCodes, Follower, PADDING};
+use std::ops::Range;
+
+use super::bits::{Bits, PADDING};
 
 const RESTART: u8 = 0xd0;
 const RESTARTS: u32 = 8;
 const END_OF_IMAGE: u8 = 0xd9;
 
-/// Follows `steps` steps of blocks, restarts included, to the end of the picture; `None` where the
-/// data do not lead there.
-pub(super) fn follow(
+/// Reads `steps` steps of blocks, restarts included, to the end of the picture: those between two restarts
+/// at a time. `None` where the data do not lead there.
+pub(super) fn read(
     mut data: &[u8],
-    step: &[BlockCodes<'_>],
     steps: u32,
     restart_interval: Option<u32>,
+    mut read: impl FnMut(&mut Bits<'_>, Range<u32>) -> Option<()>,
 ) -> Option<()> {
-    let (mut left, mut restarts) = (steps, 0..);
-    let mut bits = Vec::with_capacity(data.len() + PADDING);
-    while left > 0 {
-        let steps = restart_interval.map_or(left, |interval| left.min(interval));
-        left -= steps;
-        let (marker, after) = unstuff(data, &mut bits)?;
+    let (mut done, mut restarts) = (0, 0..);
+    let mut unstuffed = Vec::with_capacity(data.len() + PADDING);
+    while done < steps {
+        let left = steps - done;
+        let end = done + restart_interval.map_or(left, |interval| left.min(interval));
+        let (marker, after) = unstuff(data, &mut unstuffed)?;
         data = after;
         let restart = u8::try_from(restarts.next()? % RESTARTS).ok()?;
-        let expected = if left > 0 { RESTART + restart } else { END_OF_IMAGE };
-        let blocks = usize::try_from(steps).ok()?.checked_mul(step.len())?;
-        (marker == expected && has_blocks(&bits, step, blocks)?).then_some(())?;
+        let expected = if end < steps { RESTART + restart } else { END_OF_IMAGE };
+        (marker == expected).then_some(())?;
+        let mut bits = Bits::new(&unstuffed);
+        read(&mut bits, done..end)?;
+        bits.is_at_the_end().then_some(())?;
+        done = end;
     }
     Some(())
 }
@@ -44,13 +49,4 @@ fn unstuff<'a>(mut data: &'a [u8], bits: &mut Vec<u8>) -> Option<(u8, &'a [u8])>
             return Some((next, after));
         }
     }
-}
-
-/// Whether the data, which end with their padding, have so many blocks.
-fn has_blocks(data: &[u8], step: &[BlockCodes<'_>], blocks: usize) -> Option<bool> {
-    let mut follower = Follower::new(data);
-    for codes in step.iter().cycle().take(blocks) {
-        follower.pass_block(*codes)?;
-    }
-    Some(follower.is_at_the_end())
 }

@@ -3,9 +3,7 @@
 use std::ops::RangeInclusive;
 
 use super::super::header::ImageHeader;
-use super::codes::{Codes, Kind};
-use super::entropy;
-use super::follower::BlockCodes;
+use super::codes::Kind;
 
 const START_OF_IMAGE: u8 = 0xd8;
 const BASELINE_FRAME: u8 = 0xc0;
@@ -35,17 +33,19 @@ const QUANTIZATIONS: usize = 4;
 
 /// A JPEG in one baseline scan, grey or YCbCr, as cameras and most encoders write it.
 pub struct Baseline<'a> {
-    components: Vec<Component>,
-    /// In blocks of 8 by 8 pixels, what a step of the scan covers.
-    unit: [u32; 2],
-    height: u32,
-    width: u32,
+    pub(super) components: Vec<Component<'a>>,
+    /// In blocks of 8 by 8 pixels, what a step of the scan covers: across and down.
+    pub(super) unit: [u32; 2],
+    pub(super) height: u32,
+    pub(super) width: u32,
     /// Steps between restarts; `None` where there are none.
-    restart_interval: Option<u32>,
-    mean_tables: [Option<Table<'a>>; TABLES],
-    rest_tables: [Option<Table<'a>>; TABLES],
-    entropy: &'a [u8],
+    pub(super) restart_interval: Option<u32>,
+    mean_tables: Tables<'a>,
+    rest_tables: Tables<'a>,
+    pub(super) entropy: &'a [u8],
 }
+
+type Tables<'a> = [Option<Table<'a>>; TABLES];
 
 /// How many code words have each length, and what they stand for.
 #[derive(Clone, Copy)]
@@ -54,13 +54,21 @@ struct Table<'a> {
     symbols: &'a [u8],
 }
 
-struct Component {
+pub(super) struct Component<'a> {
     id: u8,
-    /// Its blocks in each step of the scan.
-    blocks: [u32; 2],
+    /// Its blocks in each step of the scan: across and down.
+    pub(super) blocks: [u32; 2],
     /// Which of the tables are its own.
     mean_table: usize,
     rest_table: usize,
+    /// What its numbers are multiplied by, in the order of the file.
+    pub(super) factors: &'a [u8; 64],
+}
+
+/// Something for each table.
+pub(super) struct Of<T> {
+    mean: [Option<T>; TABLES],
+    rest: [Option<T>; TABLES],
 }
 
 /// What is known before the scan.
@@ -68,9 +76,9 @@ struct Component {
 struct Head<'a> {
     frame: Option<Frame>,
     restart_interval: Option<u32>,
-    mean_tables: [Option<Table<'a>>; TABLES],
-    rest_tables: [Option<Table<'a>>; TABLES],
-    quantizations: [bool; QUANTIZATIONS],
+    mean_tables: Tables<'a>,
+    rest_tables: Tables<'a>,
+    quantizations: [Option<&'a [u8; 64]>; QUANTIZATIONS],
     is_jfif: bool,
     /// What Adobe's segment says of the colours; 1 means YCbCr.
     adobe: Option<u8>,
@@ -114,37 +122,38 @@ impl<'a> Baseline<'a> {
         Self::read(file).filter(|baseline| (baseline.height, baseline.width) == size)
     }
 
-    /// Whether the file has a code word for everything in the picture, and its end.
-    #[must_use]
-    pub fn is_whole(&self) -> bool {
-        self.follow().is_some()
+    /// What `of` makes of the tables, also of those that nothing uses, and which of them each component's
+    /// blocks have, for their mean and for the rest; `None` where one is impossible.
+    pub(super) fn tables<T>(
+        &self,
+        of: impl Fn(&'a [u8; 16], &'a [u8], Kind) -> Option<T>,
+    ) -> Option<Of<T>> {
+        let made = |tables: &Tables<'a>, kind| {
+            let [first, second] = tables.map(|table| match table {
+                Some(Table { counts, symbols }) => of(counts, symbols, kind).map(Some),
+                None => Some(None),
+            });
+            Some([first?, second?])
+        };
+        Some(Of {
+            mean: made(&self.mean_tables, Kind::Mean)?,
+            rest: made(&self.rest_tables, Kind::Rest)?,
+        })
     }
 
-    /// To the end of the picture; `None` where the file does not lead there.
-    fn follow(&self) -> Option<()> {
-        let mean = codes(&self.mean_tables, Kind::Mean)?;
-        let rest = codes(&self.rest_tables, Kind::Rest)?;
-        let mut step = Vec::new();
-        for component in &self.components {
-            let mean = mean[component.mean_table].as_ref()?;
-            let rest = rest[component.rest_table].as_ref()?;
-            let pair = BlockCodes { mean, rest };
-            let [across, down] = component.blocks;
-            step.extend(std::iter::repeat_n(pair, usize::try_from(across * down).ok()?));
-        }
+    /// Steps in a row of the picture, and rows of them.
+    pub(super) fn steps(&self) -> [u32; 2] {
         let [across, down] = self.unit;
-        let steps = self.width.div_ceil(8 * across) * self.height.div_ceil(8 * down);
-        entropy::follow(self.entropy, &step, steps, self.restart_interval)
+        [self.width.div_ceil(8 * across), self.height.div_ceil(8 * down)]
     }
 }
 
-/// What the tables say, also those that nothing uses; `None` where one is impossible.
-fn codes(tables: &[Option<Table<'_>>; TABLES], kind: Kind) -> Option<[Option<Codes>; TABLES]> {
-    let [first, second] = tables.map(|table| match table {
-        Some(Table { counts, symbols }) => Codes::new(counts, symbols, kind).map(Some),
-        None => Some(None),
-    });
-    Some([first?, second?])
+impl<T> Of<T> {
+    /// Those of a component's mean and of the rest.
+    pub(super) fn of(&self, component: &Component<'_>) -> Option<[&T; 2]> {
+        let mean = self.mean[component.mean_table].as_ref()?;
+        Some([mean, self.rest[component.rest_table].as_ref()?])
+    }
 }
 
 /// The next segment's marker, its body, and what follows it. Bytes to fill up before it are allowed and
@@ -176,14 +185,14 @@ impl<'a> Head<'a> {
     }
 
     /// Tables of 8 bits, without zeros, each in a place of its own.
-    fn add_quantizations(&mut self, body: &[u8]) -> Option<()> {
+    fn add_quantizations(&mut self, body: &'a [u8]) -> Option<()> {
         let (tables, rest) = body.as_chunks::<65>();
         for [place, numbers @ ..] in tables {
-            let is_there = self.quantizations.get_mut(usize::from(*place))?;
-            if *is_there || numbers.contains(&0) {
+            let table = self.quantizations.get_mut(usize::from(*place))?;
+            if table.is_some() || numbers.contains(&0) {
                 return None;
             }
-            *is_there = true;
+            *table = Some(numbers);
         }
         rest.is_empty().then_some(())
     }
@@ -217,11 +226,9 @@ impl<'a> Head<'a> {
             let &Declared { id, blocks, quantization } = declared;
             let (mean_table, rest_table) =
                 (usize::from(chosen[1] >> 4), usize::from(chosen[1] & 0xf));
-            let fits = chosen[0] == id
-                && self.quantizations.get(quantization) == Some(&true)
-                && mean_table < TABLES
-                && rest_table < TABLES;
-            fits.then_some(Component { id, blocks, mean_table, rest_table })
+            let factors = (*self.quantizations.get(quantization)?)?;
+            let fits = chosen[0] == id && mean_table < TABLES && rest_table < TABLES;
+            fits.then_some(Component { id, blocks, mean_table, rest_table, factors })
         };
         let components = frame
             .components
@@ -243,7 +250,7 @@ impl<'a> Head<'a> {
     }
 
     /// Grey, or YCbCr beyond doubt: decoders guess differently where nothing says so.
-    fn has_usual_colors(&self, components: &[Component]) -> bool {
+    fn has_usual_colors(&self, components: &[Component<'_>]) -> bool {
         let ids: Vec<u8> = components.iter().map(|component| component.id).collect();
         match (&ids[..], self.adobe) {
             ([_], _) => true,
@@ -272,7 +279,7 @@ fn frame(body: &[u8]) -> Option<Frame> {
 }
 
 /// The blocks of a step: one, or those of 4:4:4, 4:2:2 or 4:2:0.
-fn usual_sampling(components: &[Component]) -> Option<[u32; 2]> {
+fn usual_sampling(components: &[Component<'_>]) -> Option<[u32; 2]> {
     let blocks: Vec<[u32; 2]> = components.iter().map(|component| component.blocks).collect();
     match blocks[..] {
         [[1, 1]] => Some([1, 1]),

@@ -33,7 +33,7 @@ impl Reduction {
     pub(in super::super) const NONE: Self = Self { divisor: 1 };
 
     /// The largest that leaves `shorter_side` pixels on the shorter side of `size`.
-    pub(super) fn keeping(size: Size, shorter_side: u64) -> Self {
+    pub(in super::super) fn keeping(size: Size, shorter_side: u64) -> Self {
         let shorter = u64::from(size.shorter_side());
         let fits = |divisor: &u32| shorter >= shorter_side.saturating_mul(u64::from(*divisor));
         Self { divisor: [8, 4, 2].into_iter().find(fits).unwrap_or(1) }
