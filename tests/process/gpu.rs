@@ -109,10 +109,14 @@ async fn what_is_whole_is_decoded_by_the_unit(decoder: &str) {
         answers.push(answer["results"][0]["predictions"].clone());
     }
     assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:?}");
+    // A core that is free may come first.
+    let without = Service::start(&model.path(), &[]);
+    let (_, of_core) = classify(&without, fixture("sampling-420.jpg")).await;
+    let expected = [&answers[0], &of_core["results"][0]["predictions"]];
     let many = (0..20).map(|_| classify(&service, fixture("sampling-420.jpg")));
     for (status, answer) in futures_util::future::join_all(many).await {
         assert_eq!(status, StatusCode::OK);
-        assert_eq!(answer["results"][0]["predictions"], answers[0]);
+        assert!(expected.contains(&&answer["results"][0]["predictions"]), "{answer}");
     }
     let mut cut = fixture("sampling-444.jpg");
     cut.truncate(cut.len() / 2);
