@@ -226,13 +226,17 @@ impl Cropping {
         Charged { image, header, mut charge }: Charged,
         source: Source,
     ) -> Result<(Vec<Pixels>, Arc<Charge>), ImageError> {
-        let decoded = match source {
-            Source::File => None,
+        let (decoded, is_broken) = match source {
+            Source::File => (None, false),
             Source::Unit { pixels, region, followed } => {
-                self.checked((pixels, &region), followed, &header)
+                (self.checked((pixels, &region), followed, &header), !followed.is_whole)
             }
         };
         let open = || {
+            // The library says in which way.
+            if is_broken {
+                return self.transform.open(&image.bytes, &header);
+            }
             let region = self.crops.region(self.transform, &header);
             self.transform.open_region_of(&image.bytes, &header, region.as_ref())
         };

@@ -2,8 +2,8 @@
 //!
 //! A crop of the centre shows little more than half of a photo, but the code words of the rest must be read to find
 //! its own, and to know that the file is whole. They are followed, in a third of the time that decoding them takes.
-//! Transforms and colours are the vectorised ones of `libjpeg-turbo-rs`, which decodes every file that is not taken
-//! here.
+//! Transforms and most of the colours are the vectorised ones of `libjpeg-turbo-rs`, which decodes every file that is
+//! not taken here.
 //!
 //! A GPU's unit decodes such files too, and says nothing of a picture that is cut off: it shows the rest of another
 //! one. So its pixels count only where every code word of the file has been followed.
@@ -14,6 +14,7 @@ mod colors;
 mod decoder;
 mod entropy;
 mod follower;
+mod means;
 mod numbers;
 mod planes;
 mod segments;
@@ -27,6 +28,7 @@ mod tests {
 
     use proptest::prelude::*;
 
+    use super::super::geometry::Size;
     use super::super::header::Reduction;
     use super::*;
 
@@ -182,13 +184,17 @@ mod tests {
         fn no_bytes_are_too_much(
             name in proptest::sample::select(&PLAIN[..]),
             changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..20),
+            divisor in proptest::sample::select(&[1, 2, 4, 8][..]),
         ) {
             let mut file = fixture(name);
             for (place, byte) in changes {
                 *place.get_mut(&mut file) = byte;
             }
             if let Some(baseline) = Baseline::read(&file) {
-                let decoded = baseline.decode(Reduction::NONE, (0..baseline.height, 0..baseline.width));
+                let size = Size { width: baseline.width, height: baseline.height };
+                let reduction = Reduction::keeping(size, u64::from(size.shorter_side() / divisor));
+                let reduced = reduction.of(size);
+                let decoded = baseline.decode(reduction, (0..reduced.height, 0..reduced.width));
                 prop_assert_eq!(decoded.is_some(), baseline.is_whole());
             }
         }

@@ -45,7 +45,7 @@ impl Transform {
         self.open_region_of(bytes, header, self.region_of_center(header).as_ref())?.center()
     }
 
-    /// The decoded picture, to be cropped.
+    /// The decoded picture, to be cropped: all of it, as the format's library decodes it.
     ///
     /// # Errors
     ///
@@ -60,7 +60,8 @@ impl Transform {
         Ok(self.picture(Made::Decoded { pixels, top: 0 }, self.resize(header, reduction), header))
     }
 
-    /// The same for crops of a `region`, or for none. The rest may be black, though not broken.
+    /// A picture of which only a `region` is cropped, or nothing. The rest may be black, though not broken;
+    /// a JPEG at a reduced scale may have the means of its pixels where the library has what is near to them.
     ///
     /// # Errors
     ///

@@ -37,7 +37,7 @@ impl<'a> Bits<'a> {
     }
 
     /// Sees to it that there are `FULL` bits, behind the end of the data zeros: enough for two code words
-    /// and the numbers behind them, of 27 bits at most. Without a branch, which nothing could predict.
+    /// and the numbers behind them, of 27 bits at most. Without a branch on how many there are left, which nothing could predict.
     #[inline]
     pub(super) fn refill(&mut self) {
         let eight = self.data.get(self.taken..).and_then(<[u8]>::first_chunk::<8>);
@@ -48,7 +48,19 @@ impl<'a> Bits<'a> {
 
     /// Whether all data were passed over and nothing behind them: what is left fills up a byte.
     pub(super) fn is_at_the_end(&self) -> bool {
+        self.left().is_some_and(|left| left < 8)
+    }
+
+    /// Whether zeros behind the data were passed over too.
+    #[inline]
+    pub(super) fn is_past_the_end(&self) -> bool {
+        self.left().is_none()
+    }
+
+    /// Bits of the data that were not passed over; `None` where more were than there are.
+    #[inline]
+    fn left(&self) -> Option<usize> {
         let passed = 8 * self.taken - self.count as usize;
-        (8 * (self.data.len() - PADDING)).checked_sub(passed).is_some_and(|left| left < 8)
+        (8 * (self.data.len() - PADDING)).checked_sub(passed)
     }
 }

@@ -3,7 +3,7 @@
 use super::words::{Word, Words};
 
 /// Bits that are looked at together.
-pub(super) const WINDOW: u32 = 12;
+const WINDOW: u32 = 12;
 
 /// The places of a word that ends its block: more than a block has, and not what runs add up to.
 pub(super) const END_OF_BLOCK: u8 = 128;
@@ -79,7 +79,7 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    /// Too much for every block, so that nobody passes over it unseen.
+    /// More places than every block has left, so that nobody passes over it unseen.
     const UNKNOWN: Self = Self {
         first: Step { bits: 0, places: 0 },
         all: Step { bits: 0, places: END_OF_BLOCK - 1 },

@@ -6,8 +6,9 @@ use super::decoder::Seen;
 use super::planes::{Plane, ROUTINES};
 use crate::preprocess::pixels::Pixels;
 
-/// Rows of the picture, black where nothing is decoded.
+/// Rows of the picture, gray where it has no colours, black where nothing is decoded.
 pub(super) fn rgb(planes: &[Plane], seen: &Seen, rows: Range<u32>) -> Option<Pixels> {
+    let (brightness, colors) = planes.split_first()?;
     let Seen { step: [step_across, step_down], colors: [across, down], size, .. } = *seen;
     let [width, height] = [size.width, size.height].map(|side| side as usize);
     let left = seen.across.start as usize * step_across;
@@ -19,21 +20,16 @@ pub(super) fn rgb(planes: &[Plane], seen: &Seen, rows: Range<u32>) -> Option<Pix
     for (row, out) in rows.zip(pixels.bytes_mut().chunks_exact_mut(width * 3)) {
         let row = row as usize - top;
         let out = &mut out[left * 3..right * 3];
-        let columns = 0..right - left;
-        match planes {
-            [gray] => {
-                let samples = gray.row(row, columns);
-                for (pixel, sample) in out.as_chunks_mut().0.iter_mut().zip(samples) {
-                    *pixel = [*sample; 3];
-                }
+        let samples = brightness.row(row, 0..right - left);
+        if let [blue, red] = colors {
+            let rows = Between::of(row, down, last);
+            let [of_blue, of_red] = &mut enlarged;
+            let (blue, red) = (of_blue.row(blue, rows), of_red.row(red, rows));
+            ROUTINES.ycbcr_to_rgb_row(samples, blue, red, out, right - left);
+        } else {
+            for (pixel, sample) in out.as_chunks_mut().0.iter_mut().zip(samples) {
+                *pixel = [*sample; 3];
             }
-            [y, blue, red] => {
-                let rows = Between::of(row, down, last);
-                let [of_blue, of_red] = &mut enlarged;
-                let (blue, red) = (of_blue.row(blue, rows), of_red.row(red, rows));
-                ROUTINES.ycbcr_to_rgb_row(y.row(row, columns), blue, red, out, right - left);
-            }
-            _ => return None,
         }
     }
     Some(pixels)

@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::bits::Bits;
 use super::codes::Codes;
 use super::colors;
-use super::entropy;
+use super::entropy::{self, Reader};
 use super::follower::BlockCodes;
 use super::numbers::{BlockNumbers, Numbers, ZIGZAG};
 use super::planes::Plane;
@@ -14,11 +14,11 @@ use crate::preprocess::geometry::Size;
 use crate::preprocess::header::Reduction;
 use crate::preprocess::pixels::Pixels;
 
-/// Narrower pictures have their colours repeated instead of interpolated by other decoders.
+/// The colours of narrow pictures are repeated by other decoders, not interpolated; they decode all of these.
 const NARROWEST: u32 = 16;
 
-/// Pixels around what is seen that are decoded with it, across and down: two are interpolated into it, and
-/// of three samples or more a row is enlarged as others are.
+/// Pixels around what is seen that are decoded with it where colours are interpolated, across and down: two
+/// of them are interpolated into it, and of three samples or more a row is enlarged as others are.
 const MARGINS: [u32; 2] = [6, 2];
 
 impl Baseline<'_> {
@@ -36,15 +36,7 @@ impl Baseline<'_> {
             let [mean, rest] = codes.of(component)?;
             blocks.extend(std::iter::repeat_n(BlockCodes { mean, rest }, count(component)));
         }
-        let [across, down] = self.steps();
-        entropy::read(self.entropy, across * down, self.restart_interval, |bits, steps| {
-            for _ in steps {
-                for codes in &blocks {
-                    codes.pass(bits)?;
-                }
-            }
-            Some(())
-        })
+        entropy::read(self.entropy, self.steps(), self.restart_interval, &mut Follower { blocks })
     }
 
     /// These rows of the reduced picture as it is stored, in which only these columns count. The pixels are
@@ -57,18 +49,20 @@ impl Baseline<'_> {
         (rows, columns): (Range<u32>, Range<u32>),
     ) -> Option<Pixels> {
         let (divisor, is_narrow) = (reduction.divisor(), self.width < NARROWEST);
+        let colors = if divisor == 1 { self.unit.map(|blocks| blocks as usize) } else { [1, 1] };
         let size = reduction.of(Size { width: self.width, height: self.height });
         let is_inside = rows.end <= size.height && columns.end <= size.width;
         if is_narrow || rows.is_empty() || columns.is_empty() || !is_inside {
             return None;
         }
         let [across, down] = self.unit.map(|blocks| 8 * blocks / divisor);
-        let ([beside, above], steps) = (MARGINS, self.steps());
+        let [beside, above] = if colors == [1, 1] { [0, 0] } else { MARGINS };
+        let steps = self.steps();
         let seen = Seen {
             across: steps_of(&columns, beside, across, steps[0]),
             down: steps_of(&rows, above, down, steps[1]),
             step: [across as usize, down as usize],
-            colors: if divisor == 1 { self.unit.map(|blocks| blocks as usize) } else { [1, 1] },
+            colors,
             size,
         };
         let planes = self.planes(&seen, divisor as usize)?;
@@ -78,7 +72,7 @@ impl Baseline<'_> {
     /// The planes of what is seen.
     fn planes(&self, seen: &Seen, divisor: usize) -> Option<Vec<Plane>> {
         let (codes, numbers) = (self.tables(Codes::new)?, self.tables(Numbers::new)?);
-        let mut parts = Vec::new();
+        let mut components = Vec::new();
         for component in &self.components {
             let [mean, rest] = codes.of(component)?;
             let codes = BlockCodes { mean, rest };
@@ -89,22 +83,11 @@ impl Baseline<'_> {
                 [0, 1].map(|axis| (divisor * blocks[axis] / self.unit[axis] as usize).max(1));
             let count = [seen.across.len() * blocks[0], seen.down.len() * blocks[1]];
             let plane = Plane::new(count, reduction, factors(component.factors));
-            parts.push(Part { codes, numbers, blocks, plane, mean: 0 });
+            components.push(ComponentReader { codes, numbers, blocks, plane, mean: 0 });
         }
-        let [across, down] = self.steps();
-        entropy::read(self.entropy, across * down, self.restart_interval, |bits, steps| {
-            for part in &mut parts {
-                part.mean = 0;
-            }
-            for step in steps {
-                let (column, row) = (step % across, step / across);
-                for part in &mut parts {
-                    part.step(bits, seen, (column, row))?;
-                }
-            }
-            Some(())
-        })?;
-        Some(parts.into_iter().map(|part| part.plane).collect())
+        let mut reader = Decoder { seen, components };
+        entropy::read(self.entropy, self.steps(), self.restart_interval, &mut reader)?;
+        Some(reader.components.into_iter().map(|component| component.plane).collect())
     }
 }
 
@@ -121,8 +104,42 @@ pub(super) struct Seen {
     pub(super) size: Size,
 }
 
+/// Passes over all blocks.
+struct Follower<'a> {
+    /// The codes of each block of a step.
+    blocks: Vec<BlockCodes<'a>>,
+}
+
+impl Reader for Follower<'_> {
+    fn restart(&mut self) {}
+
+    #[inline]
+    fn step(&mut self, bits: &mut Bits<'_>, _: (u32, u32)) -> Option<()> {
+        self.blocks.iter().try_for_each(|codes| codes.pass(bits))
+    }
+}
+
+/// Decodes the blocks that are seen, and passes over the others.
+struct Decoder<'a> {
+    seen: &'a Seen,
+    components: Vec<ComponentReader<'a>>,
+}
+
+impl Reader for Decoder<'_> {
+    fn restart(&mut self) {
+        for component in &mut self.components {
+            component.mean = 0;
+        }
+    }
+
+    #[inline]
+    fn step(&mut self, bits: &mut Bits<'_>, place: (u32, u32)) -> Option<()> {
+        self.components.iter_mut().try_for_each(|component| component.step(bits, self.seen, place))
+    }
+}
+
 /// A component while it is read.
-struct Part<'a> {
+struct ComponentReader<'a> {
     codes: BlockCodes<'a>,
     numbers: BlockNumbers<'a>,
     /// In a step, across and down.
@@ -132,7 +149,7 @@ struct Part<'a> {
     mean: i16,
 }
 
-impl Part<'_> {
+impl ComponentReader<'_> {
     /// Reads its blocks of a step.
     #[inline]
     fn step(&mut self, bits: &mut Bits<'_>, seen: &Seen, (column, row): (u32, u32)) -> Option<()> {
@@ -141,25 +158,42 @@ impl Part<'_> {
             return (0..across * down).try_for_each(|_| self.codes.pass(bits));
         }
         if row < seen.down.start || !seen.across.contains(&column) {
-            return (0..across * down).try_for_each(|_| {
-                self.numbers.read_mean(bits, &mut self.mean)?;
-                self.codes.pass_rest(bits, 1)
-            });
+            return (0..across * down).try_for_each(|_| self.pass_rest(bits));
         }
         let column = (column - seen.across.start) as usize * across;
         let row = (row - seen.down.start) as usize * down;
-        for block in 0..across * down {
-            let place = (column + block % across, row + block / across);
-            let mut numbers = [0; 64];
-            self.numbers.read_mean(bits, &mut self.mean)?;
-            if self.numbers.read_rest(bits, &mut numbers)? {
-                numbers[0] = self.mean;
-                self.plane.put(place, &numbers);
-            } else {
-                self.plane.put_flat(place, self.mean);
+        for row in row..row + down {
+            for column in column..column + across {
+                self.block(bits, (column, row))?;
             }
         }
         Some(())
+    }
+
+    /// Reads a block that is seen, the one of the plane at that place.
+    #[inline]
+    fn block(&mut self, bits: &mut Bits<'_>, place: (usize, usize)) -> Option<()> {
+        if self.plane.has_means_alone() {
+            self.pass_rest(bits)?;
+            self.plane.put_flat(place, self.mean);
+            return Some(());
+        }
+        let mut numbers = [0; 64];
+        self.numbers.read_mean(bits, &mut self.mean)?;
+        if self.numbers.read_rest(bits, &mut numbers)? {
+            numbers[0] = self.mean;
+            self.plane.put(place, &numbers);
+        } else {
+            self.plane.put_flat(place, self.mean);
+        }
+        Some(())
+    }
+
+    /// Reads a block's mean, and passes over its rest.
+    #[inline]
+    fn pass_rest(&mut self, bits: &mut Bits<'_>) -> Option<()> {
+        self.numbers.read_mean(bits, &mut self.mean)?;
+        self.codes.pass_rest(bits, 1)
     }
 }
 

@@ -1,22 +1,31 @@
 //! The picture's data: code words, between which markers may stand.
 
-use std::ops::Range;
-
 use super::bits::{Bits, PADDING};
+use super::segments::END_OF_IMAGE;
 
 const RESTART: u8 = 0xd0;
 const RESTARTS: u32 = 8;
-const END_OF_IMAGE: u8 = 0xd9;
 
-/// Reads `steps` steps of blocks, restarts included, to the end of the picture: those between two restarts
-/// at a time. `None` where the data do not lead there.
+/// What reads the blocks of a picture.
+pub(super) trait Reader {
+    /// Begins anew: the means that follow are no differences to any before.
+    fn restart(&mut self);
+
+    /// Reads the blocks of the step in that column and row; `None` where there are none such.
+    fn step(&mut self, bits: &mut Bits<'_>, place: (u32, u32)) -> Option<()>;
+}
+
+/// Reads all steps of blocks, those across and those down, restarts included, to the end of the picture.
+/// `None` where the data do not lead there, as soon as they show it: little is spent on a few bytes that
+/// claim to be a large picture.
 pub(super) fn read(
     mut data: &[u8],
-    steps: u32,
+    [across, down]: [u32; 2],
     restart_interval: Option<u32>,
-    mut read: impl FnMut(&mut Bits<'_>, Range<u32>) -> Option<()>,
+    reader: &mut impl Reader,
 ) -> Option<()> {
-    let (mut done, mut restarts) = (0, 0..);
+    let (steps, mut done, mut restarts) = (across * down, 0, 0..);
+    let (mut column, mut row) = (0, 0);
     let mut unstuffed = Vec::with_capacity(data.len() + PADDING);
     while done < steps {
         let left = steps - done;
@@ -27,7 +36,15 @@ pub(super) fn read(
         let expected = if end < steps { RESTART + restart } else { END_OF_IMAGE };
         (marker == expected).then_some(())?;
         let mut bits = Bits::new(&unstuffed);
-        read(&mut bits, done..end)?;
+        reader.restart();
+        for _ in done..end {
+            reader.step(&mut bits, (column, row))?;
+            (!bits.is_past_the_end()).then_some(())?;
+            column += 1;
+            if column == across {
+                (column, row) = (0, row + 1);
+            }
+        }
         bits.is_at_the_end().then_some(())?;
         done = end;
     }

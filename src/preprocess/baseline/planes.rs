@@ -5,11 +5,10 @@ use std::sync::LazyLock;
 
 use libjpeg_turbo_rs::simd::{SimdRoutines, detect};
 
+use super::means::{Quarters, SIDE, means};
+
 /// The decoder's routines for this processor.
 pub(super) static ROUTINES: LazyLock<SimdRoutines> = LazyLock::new(detect);
-
-/// Samples of a block's side.
-const SIDE: usize = 8;
 
 /// One component of a part of the picture, in whole blocks.
 pub(super) struct Plane {
@@ -20,6 +19,7 @@ pub(super) struct Plane {
     samples: Vec<u8>,
     /// What the numbers of its blocks are multiplied by, row by row.
     factors: [u16; 64],
+    quarters: Quarters,
 }
 
 impl Plane {
@@ -31,31 +31,42 @@ impl Plane {
     ) -> Self {
         let [x, y] = reduction;
         let stride = across * SIDE / x;
-        Self { reduction, stride, samples: vec![0; stride * down * SIDE / y], factors }
+        let (samples, quarters) = (vec![0; stride * down * SIDE / y], Quarters::new(&factors));
+        Self { reduction, stride, samples, factors, quarters }
+    }
+
+    /// Whether one sample is left of a block, which its mean says without the rest.
+    #[inline]
+    pub(super) fn has_means_alone(&self) -> bool {
+        self.reduction == [SIDE, SIDE]
     }
 
     /// Transforms a block's numbers to the samples of the one at that place, in blocks.
     #[inline]
     pub(super) fn put(&mut self, place: (usize, usize), numbers: &[i16; 64]) {
+        if self.reduction == [4, 4] {
+            return self.copy(place, &self.quarters.means(numbers));
+        }
         let mut samples = [0; 64];
         (ROUTINES.idct_islow)(numbers, &self.factors, &mut samples);
         match self.reduction {
             [2, 2] => self.copy(place, &means::<2, 2>(&samples)),
             [1, 2] => self.copy(place, &means::<1, 2>(&samples)),
-            [4, 4] => self.copy(place, &means::<4, 4>(&samples)),
             [2, 4] => self.copy(place, &means::<2, 4>(&samples)),
-            [8, 8] => self.copy(place, &means::<8, 8>(&samples)),
             [4, 8] => self.copy(place, &means::<4, 8>(&samples)),
-            _ => self.copy(place, samples.as_chunks().0),
+            reduction => {
+                debug_assert_eq!(reduction, [1, 1], "another reduction has means of its own");
+                self.copy(place, samples.as_chunks().0);
+            }
         }
     }
 
     /// The same for a block that has a mean and nothing else.
     #[inline]
     pub(super) fn put_flat(&mut self, place: (usize, usize), mean: i16) {
-        // As the transform rounds it.
-        let sum = i32::from(mean.wrapping_mul(self.factors[0].cast_signed()));
-        let sample = ((sum + 4) >> 3) + 128;
+        // As the transform rounds it, and wraps what no encoder writes.
+        let sum = mean.wrapping_mul(self.factors[0].cast_signed()).wrapping_shl(2);
+        let sample = ((i32::from(sum) + 16) >> 5) + 128;
         let sample = u8::try_from(sample.clamp(0, 255)).unwrap_or_default();
         self.copy(place, &[[sample; SIDE]; SIDE]);
     }
@@ -80,22 +91,24 @@ impl Plane {
     }
 }
 
-/// The means of `X` by `Y` samples of a block; what there are fewer of, ends in zeros.
-#[inline]
-fn means<const X: usize, const Y: usize>(samples: &[u8; 64]) -> [[u8; SIDE]; SIDE] {
-    let count = u16::try_from(X * Y).unwrap_or(u16::MAX);
-    let mut means = [[0; SIDE]; SIDE];
-    for (means, rows) in means.iter_mut().zip(samples.as_chunks::<SIDE>().0.chunks_exact(Y)) {
-        let mut sums = [0_u16; SIDE];
-        for row in rows {
-            for (sum, sample) in sums.iter_mut().zip(row) {
-                *sum += u16::from(*sample);
-            }
-        }
-        for (mean, sums) in means.iter_mut().zip(sums.chunks_exact(X)) {
-            let rounded = (sums.iter().sum::<u16>() + count / 2) / count;
-            *mean = u8::try_from(rounded).unwrap_or(u8::MAX);
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_block_of_a_mean_alone_is_transformed_as_all_are(mean in any::<i16>(), factor in 1_u16..=255) {
+            let plane = || Plane::new([1, 1], [1, 1], [factor; 64]);
+            let mut numbers = [0; 64];
+            numbers[0] = mean;
+
+            let (mut flat, mut transformed) = (plane(), plane());
+            flat.put_flat((0, 0), mean);
+            transformed.put((0, 0), &numbers);
+
+            prop_assert_eq!(flat.samples, transformed.samples);
         }
     }
-    means
 }

@@ -11,7 +11,7 @@ const HUFFMAN_TABLES: u8 = 0xc4;
 const QUANTIZATION_TABLES: u8 = 0xdb;
 const RESTART_INTERVAL: u8 = 0xdd;
 const START_OF_SCAN: u8 = 0xda;
-const END_OF_IMAGE: u8 = 0xd9;
+pub(super) const END_OF_IMAGE: u8 = 0xd9;
 const JFIF: u8 = 0xe0;
 const ADOBE: u8 = 0xee;
 /// What applications add, and comments: the only other segments that decoders may pass over.
@@ -65,8 +65,8 @@ pub(super) struct Component<'a> {
     pub(super) factors: &'a [u8; 64],
 }
 
-/// Something for each table.
-pub(super) struct Of<T> {
+/// What was made of each table.
+pub(super) struct ByTable<T> {
     mean: [Option<T>; TABLES],
     rest: [Option<T>; TABLES],
 }
@@ -122,20 +122,20 @@ impl<'a> Baseline<'a> {
         Self::read(file).filter(|baseline| (baseline.height, baseline.width) == size)
     }
 
-    /// What `of` makes of the tables, also of those that nothing uses, and which of them each component's
+    /// What `build` makes of the tables, also of those that nothing uses, and which of them each component's
     /// blocks have, for their mean and for the rest; `None` where one is impossible.
     pub(super) fn tables<T>(
         &self,
-        of: impl Fn(&'a [u8; 16], &'a [u8], Kind) -> Option<T>,
-    ) -> Option<Of<T>> {
+        build: impl Fn(&'a [u8; 16], &'a [u8], Kind) -> Option<T>,
+    ) -> Option<ByTable<T>> {
         let made = |tables: &Tables<'a>, kind| {
             let [first, second] = tables.map(|table| match table {
-                Some(Table { counts, symbols }) => of(counts, symbols, kind).map(Some),
+                Some(Table { counts, symbols }) => build(counts, symbols, kind).map(Some),
                 None => Some(None),
             });
             Some([first?, second?])
         };
-        Some(Of {
+        Some(ByTable {
             mean: made(&self.mean_tables, Kind::Mean)?,
             rest: made(&self.rest_tables, Kind::Rest)?,
         })
@@ -148,7 +148,7 @@ impl<'a> Baseline<'a> {
     }
 }
 
-impl<T> Of<T> {
+impl<T> ByTable<T> {
     /// Those of a component's mean and of the rest.
     pub(super) fn of(&self, component: &Component<'_>) -> Option<[&T; 2]> {
         let mean = self.mean[component.mean_table].as_ref()?;

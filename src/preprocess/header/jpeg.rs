@@ -11,6 +11,9 @@ use super::{Cost, Declared};
 /// A picture needs some ten passes; each one of a hostile file costs the time of a whole decode.
 const MAX_SCANS: usize = 100;
 
+/// The longest side that libjpeg and its kin decode, in pixels, though a header can say a little more.
+const LONGEST_SIDE: u16 = 65_500;
+
 /// What decides on the memory that decoding takes.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(in super::super) struct JpegFrame {
@@ -114,6 +117,9 @@ fn check(decoder: &Decoder<'_>) -> Result<(), ImageError> {
         |kind: &str| Err(ImageError::undecodable(format!("a jpeg {kind} is not supported")));
     match (frame.precision, frame.components.len()) {
         _ if frame.is_lossless => unsupported("without loss"),
+        _ if frame.width.max(frame.height) > LONGEST_SIDE => {
+            unsupported(&format!("with a side of over `{LONGEST_SIDE}` pixels"))
+        }
         (8, 4) if !has_usual_sampling(frame) => unsupported("of CMYK with such sampling"),
         (8, 1 | 3 | 4) => Ok(()),
         (8, components) => unsupported(&format!("of `{components}` components")),
@@ -145,6 +151,22 @@ mod tests {
         assert_eq!(divisor(2000, 1024), 2);
         assert_eq!(divisor(4000, 3000), 4);
         assert_eq!(divisor(4096, 9000), 8);
+    }
+
+    #[test]
+    fn a_side_that_no_decoder_takes_is_refused_by_the_header() {
+        let mut file = std::fs::read("tests/fixtures/preprocess/gray.jpg").unwrap();
+        let frame = file.windows(2).position(|pair| pair == [0xff, 0xc0]).unwrap();
+        let mut with_height = |height: u16| {
+            file[frame + 5..frame + 7].copy_from_slice(&height.to_be_bytes());
+            read(&file)
+        };
+
+        assert!(with_height(65_500).is_ok());
+        assert_eq!(
+            with_height(65_501).unwrap_err(),
+            ImageError::undecodable("a jpeg with a side of over `65500` pixels is not supported")
+        );
     }
 
     #[test]
