@@ -17,8 +17,8 @@ fn main() {
     let commit = commit.or_else(|| git(&["rev-parse", "--short=12", "HEAD"]));
     let compiler = env::var("RUSTC").unwrap_or_else(|_| "rustc".to_owned());
     let rustc = first_line(&compiler, &["--version"]);
-    println!("cargo::rustc-env=RESNET_SERVE_COMMIT={}", commit.as_deref().unwrap_or("unknown"));
-    println!("cargo::rustc-env=RESNET_SERVE_RUSTC={}", rustc.as_deref().unwrap_or("unknown"));
+    println!("cargo::rustc-env=BUILD_COMMIT={}", commit.as_deref().unwrap_or("unknown"));
+    println!("cargo::rustc-env=BUILD_RUSTC={}", rustc.as_deref().unwrap_or("unknown"));
 }
 
 /// Builds again when a file of the repository changes. One that is missing would count as changed at every build.

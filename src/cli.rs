@@ -6,6 +6,7 @@ use thiserror::Error;
 
 mod bench;
 mod classify;
+mod environment;
 mod evaluate;
 mod key;
 mod local;
@@ -75,6 +76,16 @@ impl Failure {
 }
 
 impl Cli {
+    /// Reads the command line and the variables that stand for flags. Ends the process where something in
+    /// them is wrong, and where help is asked for.
+    #[must_use]
+    pub fn read() -> Self {
+        Self::try_parse().unwrap_or_else(|mut error| {
+            environment::name_variable(&mut error);
+            error.exit()
+        })
+    }
+
     /// Whether the command loads ONNX Runtime.
     #[must_use]
     pub fn runs_networks(&self) -> bool {

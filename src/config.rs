@@ -12,6 +12,7 @@ use thiserror::Error;
 
 use self::doors::DoorFlags;
 use self::images::ImageFlags;
+use self::listeners::ListenerFlags;
 use self::telemetry::TelemetryFlags;
 use crate::resources;
 use crate::telemetry::TelemetryConfig;
@@ -19,6 +20,7 @@ use crate::telemetry::TelemetryConfig;
 mod doors;
 mod images;
 mod inference;
+mod listeners;
 mod origin;
 mod telemetry;
 
@@ -26,6 +28,7 @@ pub use self::doors::Doors;
 pub use self::images::{Jpeg, JpegDecoder};
 pub use self::inference::{DeviceFlags, InferenceConfig, InferenceFlags};
 pub(crate) use self::inference::{above_zero, few, one_model};
+pub(crate) use self::listeners::address;
 pub use self::origin::Origin;
 
 /// The share of the memory limit that bodies and pixels may take; the rest is for the network.
@@ -53,35 +56,8 @@ pub struct ServeFlags {
     #[command(flatten)]
     inference: InferenceFlags,
 
-    /// Address of the public listener; port 0 picks a free one
-    #[arg(
-        long,
-        help_heading = "Listeners",
-        env = "RESNET_SERVE_LISTEN",
-        value_name = "ADDR",
-        default_value = "127.0.0.1:8080"
-    )]
-    listen: SocketAddr,
-
-    /// Address of the admin listener: probes, metrics, log level, reloads
-    #[arg(
-        long,
-        help_heading = "Listeners",
-        env = "RESNET_SERVE_ADMIN_LISTEN",
-        value_name = "ADDR",
-        default_value = "127.0.0.1:9090"
-    )]
-    admin_listen: SocketAddr,
-
-    /// Address of the gRPC listener: the Open Inference Protocol
-    #[arg(
-        long,
-        help_heading = "Listeners",
-        env = "RESNET_SERVE_GRPC_LISTEN",
-        value_name = "ADDR",
-        default_value = "127.0.0.1:8081"
-    )]
-    grpc_listen: SocketAddr,
+    #[command(flatten)]
+    listeners: ListenerFlags,
 
     #[command(flatten)]
     doors: DoorFlags,
@@ -165,6 +141,7 @@ pub struct ServeFlags {
         help_heading = "Limits",
         env = "RESNET_SERVE_MAX_BODY",
         value_name = "BYTES",
+        value_parser = bytes,
         default_value = "32MiB"
     )]
     max_body: ByteSize,
@@ -174,7 +151,13 @@ pub struct ServeFlags {
 
     /// Memory for all bodies and pixels together, in bytes [default: a third of the memory limit,
     /// or less if the networks leave less]
-    #[arg(long, help_heading = "Limits", env = "RESNET_SERVE_MEMORY_BUDGET", value_name = "BYTES")]
+    #[arg(
+        long,
+        help_heading = "Limits",
+        env = "RESNET_SERVE_MEMORY_BUDGET",
+        value_name = "BYTES",
+        value_parser = bytes
+    )]
     memory_budget: Option<ByteSize>,
 
     /// Reload a model when its folder changes; looks every INTERVAL [default: 2s]
@@ -252,9 +235,9 @@ impl ServeFlags {
         }
         Ok(Config {
             models: self.model,
-            listen: self.listen,
-            admin_listen: self.admin_listen,
-            grpc_listen: self.grpc_listen,
+            listen: self.listeners.listen,
+            admin_listen: self.listeners.admin_listen,
+            grpc_listen: self.listeners.grpc_listen,
             doors,
             inference: InferenceConfig {
                 sessions: self.sessions,
@@ -277,18 +260,7 @@ impl ServeFlags {
     }
 
     fn mistakes(&self, budget: u64) -> Vec<String> {
-        let mut mistakes = Vec::new();
-        let listeners = [
-            ("--listen", self.listen),
-            ("--admin-listen", self.admin_listen),
-            ("--grpc-listen", self.grpc_listen),
-        ];
-        for (index, (flag, address)) in listeners.iter().enumerate() {
-            let same = listeners[..index].iter().find(|(_, other)| other == address);
-            if let Some((other, _)) = same.filter(|_| address.port() != 0) {
-                mistakes.push(format!("{other} and {flag} are both `{address}`"));
-            }
-        }
+        let mut mistakes = self.listeners.mistakes();
         if self.max_batch.is_some_and(|images| images > self.queue_capacity) {
             let capacity = self.queue_capacity;
             mistakes.push(format!("--max-batch is more than --queue-capacity, `{capacity}`"));
@@ -323,6 +295,11 @@ impl ServeFlags {
         }
         mistakes
     }
+}
+
+fn bytes(text: &str) -> Result<ByteSize, String> {
+    text.parse()
+        .map_err(|_| "a number of bytes is due, such as 33554432, 32MiB or 1.5GB".to_owned())
 }
 
 /// Of a flag's durations; of some centuries the clock could not say when they are over.

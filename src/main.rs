@@ -3,12 +3,11 @@
 use std::io::{Write as _, stdout};
 use std::process::ExitCode;
 
-use clap::Parser as _;
 use resnet_serve::cli::Cli;
 use resnet_serve::quiet;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::read();
     let runs_networks = cli.runs_networks();
     if runs_networks {
         quiet::ensure();

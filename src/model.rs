@@ -232,6 +232,7 @@ pub fn resolve(path: &Path) -> Result<PathBuf, ModelError> {
     Err(error(format!("it names `{}`, and there is no such folder beside it", name.trim())))
 }
 
+/// Why there is no such folder, and what to do then.
 fn missing(cause: &io::Error) -> String {
     match cause.kind() {
         io::ErrorKind::NotFound => {

@@ -1,6 +1,7 @@
 //! The service from start to exit: parts, listeners, warm-up, drain, in that order.
 
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -54,8 +55,16 @@ pub enum ServeError {
     #[error(transparent)]
     Start(#[from] StartError),
     /// Two models have one name.
-    #[error("two models are named `{0}`")]
-    SameName(String),
+    #[error(
+        "two models are named `{name}`: `{}` and `{}`; change `name` in the model.toml of one",
+        .folders[0].display(), .folders[1].display()
+    )]
+    SameName {
+        /// Of both.
+        name: String,
+        /// Where they are.
+        folders: [PathBuf; 2],
+    },
     /// The API keys are not in order.
     #[error(transparent)]
     Keys(#[from] KeysError),
@@ -295,8 +304,7 @@ fn leave_room(config: &Config, memory: &MemoryBudget) {
 
 fn resources(config: &Config, metrics: &Arc<Metrics>) -> Resources {
     metrics.memory_limit.set(i64::try_from(memory_limit()).unwrap_or(i64::MAX));
-    let build =
-        [env!("CARGO_PKG_VERSION"), env!("RESNET_SERVE_COMMIT"), env!("RESNET_SERVE_RUSTC")];
+    let build = [env!("CARGO_PKG_VERSION"), env!("BUILD_COMMIT"), env!("BUILD_RUSTC")];
     metrics.build_info.with_label_values(&build).set(1.0);
     Resources {
         pool: CpuPool::new(config.inference.cores),
@@ -312,7 +320,7 @@ fn announce(config: &Config) {
     let traces = config.telemetry.traces.as_ref();
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
-        commit = env!("RESNET_SERVE_COMMIT"),
+        commit = env!("BUILD_COMMIT"),
         cores = config.inference.cores,
         memory_limit = memory_limit(),
         memory_budget = config.memory_budget,

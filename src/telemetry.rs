@@ -11,7 +11,7 @@ pub mod stages;
 pub mod totals;
 pub mod traces;
 
-use logs::{LogFormat, LogLevel};
+use logs::{Directives, LogFormat, LogLevel};
 use metrics::Metrics;
 use traces::{TraceConfig, TraceError, Traces};
 
@@ -20,6 +20,8 @@ use traces::{TraceConfig, TraceError, Traces};
 pub struct TelemetryConfig {
     /// The form of a log line.
     pub log_format: LogFormat,
+    /// What the log lets through; without it what `RUST_LOG` says, or else info and above.
+    pub log_level: Option<Directives>,
     /// Where traces go, where they do.
     pub traces: Option<TraceConfig>,
 }
@@ -43,7 +45,8 @@ pub fn start(config: &TelemetryConfig) -> Result<Telemetry, TraceError> {
     let metrics = Arc::new(Metrics::new());
     let traces =
         config.traces.as_ref().map(|config| Traces::start(config, &metrics)).transpose()?;
-    let log_level = logs::start_with(config.log_format, traces.as_ref().map(Traces::layer));
+    let layer = traces.as_ref().map(Traces::layer);
+    let log_level = logs::start_with(config.log_format, config.log_level.clone(), layer);
     Ok(Telemetry { log_level, metrics, traces })
 }
 

@@ -5,7 +5,7 @@ use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
-use axum::routing::{get, post, put};
+use axum::routing::{get, post};
 use axum::{Json, Router};
 use serde::Deserialize;
 use serde_json::json;
@@ -15,6 +15,7 @@ use super::error::ApiError;
 use super::observe::{Door, Observer};
 use super::{live as live_view, router};
 use crate::reloading::ReloadError;
+use crate::telemetry::logs::{Directives, LogLevelError};
 use crate::vitals::{Unready, Workers};
 
 /// Everything that the public listener does not expose.
@@ -26,7 +27,7 @@ pub fn router(state: AdminState) -> Router {
         .route("/live", get(live))
         .route("/ready", get(ready))
         .route("/metrics", get(metrics))
-        .route("/log-level", put(log_level))
+        .route("/log-level", get(log_level).put(set_log_level))
         .route("/models/reload", post(reload))
         .with_state(state.clone());
     let observer = Observer { metrics: state.metrics, door: Door::Admin };
@@ -74,18 +75,22 @@ async fn metrics(State(admin): State<AdminState>) -> impl IntoResponse {
     ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], admin.metrics.render())
 }
 
+async fn log_level(State(admin): State<AdminState>) -> impl IntoResponse {
+    Json(json!({"log_level": admin.log_level.get().to_string()}))
+}
+
 /// The body is a level, as in `debug`, or directives, as in `warn,resnet_serve=debug`.
-async fn log_level(
+async fn set_log_level(
     State(admin): State<AdminState>,
     directives: Result<String, StringRejection>,
 ) -> Result<impl IntoResponse, ApiError> {
     let unread = |cause: StringRejection| ApiError::InvalidRequest(cause.body_text());
     let directives = directives.map_err(unread)?;
-    let invalid =
-        |cause: crate::telemetry::logs::LogLevelError| ApiError::InvalidRequest(cause.to_string());
-    admin.log_level.set(directives.trim()).map_err(invalid)?;
-    tracing::warn!(level = directives.trim(), "the log level was changed");
-    Ok(Json(json!({"log_level": directives.trim()})))
+    let invalid = |cause: LogLevelError| ApiError::InvalidRequest(cause.to_string());
+    let directives: Directives = directives.parse().map_err(invalid)?;
+    admin.log_level.set(directives.clone()).map_err(invalid)?;
+    tracing::warn!(level = %directives, "the log level was changed");
+    Ok(Json(json!({"log_level": directives.to_string()})))
 }
 
 /// What a reload may be asked for.

@@ -26,7 +26,7 @@ use super::observe::PartialFailure;
 use super::response::{ClassifiedImage, ClassifyResponse, ImageResult, ModelSummary};
 use super::upload::{self, JsonUpload, Upload};
 use crate::inference::Wanted;
-use crate::pipeline::{Classification, ClassifyError, Crops, Request, image_span};
+use crate::pipeline::{Classification, ClassifyError, Crops, Encoded, Request, image_span};
 use crate::preprocess::ImageError;
 use crate::serving::{App, AppState, RequestError, RequestId, ServedModel};
 use crate::telemetry::metrics::Stage;
@@ -112,7 +112,8 @@ pub(super) async fn classify(
     request::describe(model.name(), upload.images.len());
     let request = model.pipeline.request(top_k, deadline).wanting(wanted).cropped(crops);
     let request = request.timed(times.clone());
-    let results = hinted(classify_all(&model, upload, request).await?, &headers);
+    let lacks_line_ends = lacks_line_ends(&headers, &upload.images);
+    let results = hinted(classify_all(&model, upload, request).await?, lacks_line_ends);
     let responding = times.begin(Stage::Respond);
     let predictions = results.len() * top_k;
     let served = Arc::clone(&model);
@@ -221,13 +222,20 @@ async fn classify_all(
     Ok(join_all(images.map(classify)).await)
 }
 
-/// curl's `-d`, which takes line ends out, is mistaken for `--data-binary` more often than anything.
+/// Whether curl's `-d` may have sent them, which takes line ends out.
+fn lacks_line_ends(headers: &HeaderMap, images: &[Result<Encoded, ImageError>]) -> bool {
+    const FORM: &[u8] = b"application/x-www-form-urlencoded";
+    let lacks = |image: &Encoded| memchr::memchr3(b'\r', b'\n', 0, &image.bytes).is_none();
+    headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes() == FORM)
+        && images.iter().flatten().all(lacks)
+}
+
+/// curl's `-d` is mistaken for `--data-binary` more often than anything.
 fn hinted(
     mut results: Vec<Result<Classification, ClassifyError>>,
-    headers: &HeaderMap,
+    lacks_line_ends: bool,
 ) -> Vec<Result<Classification, ClassifyError>> {
-    const FORM: &[u8] = b"application/x-www-form-urlencoded";
-    if headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes() == FORM) {
+    if lacks_line_ends {
         for result in &mut results {
             if let Err(ClassifyError::Image(ImageError::Undecodable { reason })) = result {
                 reason.push_str(

@@ -21,7 +21,8 @@ mod versions;
         title = "resnet-serve",
         description = "Image classification: a picture in, its most probable labels out. Every \
             error is a problem document (RFC 9457) whose `code` says what happened; below `/v2` \
-            it is the Open Inference Protocol's own.",
+            it is the Open Inference Protocol's own. What is no HTTP, or has too large a head, is refused \
+            without one (400, 431).",
     ),
     servers((url = "/", description = "Where this document comes from")),
     tags(

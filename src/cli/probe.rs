@@ -11,6 +11,7 @@ use rustls::pki_types::ServerName;
 use rustls::{ClientConnection, StreamOwned};
 
 use super::Failure;
+use crate::config;
 use crate::tls;
 
 /// Longer than a service that works ever takes.
@@ -24,6 +25,7 @@ pub(super) struct Arguments {
         long,
         env = "RESNET_SERVE_ADMIN_LISTEN",
         value_name = "ADDR",
+        value_parser = config::address,
         default_value = "127.0.0.1:9090"
     )]
     admin_listen: SocketAddr,

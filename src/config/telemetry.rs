@@ -6,7 +6,7 @@ use std::str::FromStr;
 use clap::Args;
 
 use crate::telemetry::TelemetryConfig;
-use crate::telemetry::logs::LogFormat;
+use crate::telemetry::logs::{Directives, LogFormat};
 use crate::telemetry::traces::{Endpoint, Protocol, Ratio, TraceConfig};
 
 /// The flags that say how a service speaks of itself.
@@ -16,6 +16,11 @@ pub(super) struct TelemetryFlags {
     /// Format of the log
     #[arg(long, env = "RESNET_SERVE_LOG_FORMAT", value_name = "FORMAT", default_value = "text")]
     log_format: LogFormat,
+
+    /// Level of the log, such as `debug`, or `warn,resnet_serve=debug` [default: what `RUST_LOG` says,
+    /// or `info`]
+    #[arg(long, env = "RESNET_SERVE_LOG_LEVEL", value_name = "LEVEL")]
+    log_level: Option<Directives>,
 
     /// Collector that takes traces over OTLP, such as `http://localhost:4317`; without one there
     /// are none [env: `OTEL_EXPORTER_OTLP_ENDPOINT` is read too]
@@ -40,13 +45,14 @@ impl TelemetryFlags {
     ) -> Result<TelemetryConfig, String> {
         const ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
         const PROTOCOL: &str = "OTEL_EXPORTER_OTLP_PROTOCOL";
+        let (log_format, log_level) = (self.log_format, self.log_level);
         let Some(endpoint) = or_parse(self.otlp_endpoint, (ENDPOINT, &standard))? else {
-            return Ok(TelemetryConfig { log_format: self.log_format, traces: None });
+            return Ok(TelemetryConfig { log_format, log_level, traces: None });
         };
         let protocol = or_parse(self.otlp_protocol, (PROTOCOL, &standard))?;
         let protocol = protocol.unwrap_or(Protocol::Grpc);
         let traces = Some(TraceConfig { endpoint, protocol, ratio: self.trace_ratio });
-        Ok(TelemetryConfig { log_format: self.log_format, traces })
+        Ok(TelemetryConfig { log_format, log_level, traces })
     }
 }
 

@@ -28,14 +28,21 @@ const STREAMS: [&str; 4] = [
     "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
 ];
 
+const BY_VALUE: &str = "tensors are sent in the message, as raw contents";
+
 /// Where there is what some of Triton's methods are for.
-const ELSEWHERE: [(&str, &str); 4] = [
+const ELSEWHERE: [(&str, &str); 9] = [
     ("ModelStatistics", "what is counted and timed is at `GET /metrics` of the admin listener"),
     ("RepositoryIndex", "the models are listed at `GET /models` of the HTTP listener"),
     (
         "RepositoryModelLoad",
         "models are loaded anew by `POST /models/reload` to the admin listener",
     ),
+    ("RepositoryModelUnload", "a process serves the models that it was started with"),
+    ("TraceSetting", "`--otlp-endpoint` sends traces"),
+    ("SystemSharedMemoryStatus", BY_VALUE),
+    ("SystemSharedMemoryRegister", BY_VALUE),
+    ("CudaSharedMemoryRegister", BY_VALUE),
     ("LogSettings", "the log's level is set by `PUT /log-level` to the admin listener"),
 ];
 

@@ -13,7 +13,10 @@ const FETCHED: &str = ".runtime";
 #[derive(Debug, Error)]
 pub enum RuntimeError {
     /// Nothing at any of the usual places.
-    #[error("ONNX Runtime was not found (looked {0}); `make runtime` fetches it")]
+    #[error(
+        "ONNX Runtime was not found (looked {0}); `make runtime` fetches it, and `--onnxruntime` or \
+         `ORT_DYLIB_PATH` says where it is"
+    )]
     NotFound(String),
     /// A place was named, and nothing is there.
     #[error("ONNX Runtime was not found: {named_by} says `{}`, and there is no such file; `make runtime` fetches it", path.display())]
@@ -63,8 +66,11 @@ fn usual_folders() -> Vec<PathBuf> {
 
 fn search(folders: &[PathBuf]) -> Result<PathBuf, RuntimeError> {
     folders.iter().find_map(|folder| library_in(folder)).ok_or_else(|| {
-        let looked: Vec<String> =
-            folders.iter().map(|folder| format!("in `{}`", folder.display())).collect();
+        let shown = |folder: &PathBuf| {
+            let of = if folder.is_absolute() { "" } else { " of the current folder" };
+            format!("in `{}`{of}", folder.display())
+        };
+        let looked: Vec<String> = folders.iter().map(shown).collect();
         RuntimeError::NotFound(looked.join(" and "))
     })
 }
@@ -114,7 +120,7 @@ mod tests {
     #[test]
     fn what_is_not_found_names_the_folders_and_the_remedy() {
         let error = search(&["/nowhere".into(), ".nothing".into()]).unwrap_err().to_string();
-        assert!(error.contains("`/nowhere` and in `.nothing`"), "{error}");
+        assert!(error.contains("`/nowhere` and in `.nothing` of the current folder"), "{error}");
         assert!(error.contains("make runtime"), "{error}");
     }
 

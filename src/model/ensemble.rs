@@ -67,9 +67,17 @@ impl Ensemble {
                     "ensemble.members: `{}` is an ensemble itself",
                     folder.display()
                 )),
+                None if !folder.exists() => mistakes.push(format!(
+                    "ensemble.members: there is no folder `{}`; `resnet-serve model list` shows which \
+                     there are",
+                    folder.display()
+                )),
                 None => match Model::load_network(&folder) {
                     Ok(member) => members.push(Arc::new(member)),
-                    Err(error) => mistakes.push(format!("ensemble.members: {error}")),
+                    Err(error) => {
+                        let error = error.to_string().replace('\n', "\n  ");
+                        mistakes.push(format!("ensemble.members: {error}"));
+                    }
                 },
             }
         }

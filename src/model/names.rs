@@ -1,5 +1,7 @@
 //! What can stand in a path, a URL and a metric's label.
 
+use std::str::FromStr;
+
 use serde::Deserialize;
 
 /// What a model is asked for by.
@@ -20,6 +22,14 @@ impl TryFrom<String> for ModelName {
 
     fn try_from(name: String) -> Result<Self, String> {
         fit_for_a_url(name).map(Self)
+    }
+}
+
+impl FromStr for ModelName {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        name.to_owned().try_into()
     }
 }
 

@@ -1,5 +1,6 @@
 //! The `model.toml` and the labels of a network that was just built.
 
+use super::names::ModelName;
 use crate::networks::{BuildOptions, Family, InputType, Network, Normalization};
 
 /// ImageNet's classes, in the order in which common networks have them.
@@ -19,6 +20,8 @@ const CIFAR10_NORMALIZATION: Normalization =
 
 /// What a model folder says of a network.
 pub struct Template {
+    /// The network's, unless it is to have another.
+    name: Option<ModelName>,
     network: Network,
     options: BuildOptions,
     trained: bool,
@@ -28,18 +31,26 @@ impl Template {
     /// For a network with these options; `trained` where its weights were not random.
     #[must_use]
     pub fn new(network: Network, options: BuildOptions, trained: bool) -> Self {
-        Self { network, options, trained }
+        Self { name: None, network, options, trained }
+    }
+
+    /// The same for a model of that name.
+    #[must_use]
+    pub fn named(self, name: Option<ModelName>) -> Self {
+        Self { name, ..self }
     }
 
     /// The text of `model.toml`.
     #[must_use]
     pub fn manifest(&self, sha256: &str) -> String {
-        let (network, trained) = (self.network, self.trained);
+        let trained = self.trained;
+        let name =
+            self.name.as_ref().map_or(self.network.to_string(), |name| name.as_str().to_owned());
         let side = self.options.height.unwrap_or(self.network.default_side());
         let shorter_side = self.shorter_side(side);
         let (input, normalization) = self.input();
         format!(
-            "name = \"{network}\"\nversion = \"1\"\ntrained = {trained}\n\n\
+            "name = \"{name}\"\nversion = \"1\"\ntrained = {trained}\n\n\
              [weights]\nfile = \"model.onnx\"\nsha256 = \"{sha256}\"\n\n\
              [input]\nname = \"input\"\n{input}height = {side}\nwidth = {side}\n\n\
              [preprocess]\nresize_shorter_side = {shorter_side}\ninterpolation = \"bilinear\"\n{normalization}\n\

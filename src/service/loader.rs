@@ -1,8 +1,9 @@
 //! Brings models from their folders into service, and says in the metrics what is served.
 
+use std::collections::HashMap;
 use std::io;
 use std::num::NonZeroUsize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
 
 use tokio::task;
@@ -55,13 +56,13 @@ impl Loader {
 
     /// Loads every model of the configuration. Two of one name are refused before any is loaded.
     pub(super) fn load_all(&self) -> Result<Vec<Ready>, ServeError> {
-        let mut names = Vec::new();
+        let mut named: HashMap<String, &PathBuf> = HashMap::new();
         for folder in &self.config.models {
             let name = model::name(folder).map_err(StartError::from)?;
-            if names.contains(&name) {
-                return Err(ServeError::SameName(name));
+            if let Some(other) = named.insert(name.clone(), folder) {
+                let folders = [other.clone(), folder.clone()];
+                return Err(ServeError::SameName { name, folders });
             }
-            names.push(name);
         }
         let all =
             self.config.models.iter().map(|folder| Ok(self.load_here((folder, Model::open))?));

@@ -1,6 +1,10 @@
 //! The log: where lines go, in which form, from which level on.
 
+use std::env;
+use std::fmt::{Display, Formatter, Result as FormatResult};
 use std::io;
+use std::str::FromStr;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use clap::ValueEnum;
 use thiserror::Error;
@@ -21,10 +25,15 @@ pub enum LogFormat {
 
 type AnyLayer = Box<dyn Layer<Registry> + Send + Sync>;
 
+/// What the log lets through: a level, as in `info`, or directives, as in `warn,resnet_serve=debug`.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Directives(String);
+
 /// Changes the log's level while the process runs.
 #[derive(Clone)]
 pub struct LogLevel {
     handle: reload::Handle<EnvFilter, Registry>,
+    current: Arc<Mutex<Directives>>,
 }
 
 /// A log level that is none.
@@ -38,41 +47,88 @@ pub struct LogLevelError {
 }
 
 impl LogLevel {
-    /// Takes a level or filter directives, as in `info` or `warn,resnet_serve=debug`.
+    /// Lets through from now on what these say.
     ///
     /// # Errors
     ///
-    /// When the text is neither; the level stays as it was.
-    pub fn set(&self, directives: &str) -> Result<(), LogLevelError> {
-        let error = |reason: String| LogLevelError { directives: directives.to_owned(), reason };
-        // A filter would take any other word for the name of a module, and say nothing any more.
-        let is_level = !directives.is_empty() && directives.parse::<LevelFilter>().is_ok();
-        if !is_level && !directives.contains('=') {
-            return Err(error("it is neither a level nor `module=level`".to_owned()));
-        }
-        let filter =
-            EnvFilter::try_new(quiet(directives)).map_err(|cause| error(cause.to_string()))?;
-        self.handle.reload(filter).map_err(|cause| error(cause.to_string()))
+    /// When the log has ended; the level stays as it was.
+    pub fn set(&self, directives: Directives) -> Result<(), LogLevelError> {
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        let filter = directives.filter();
+        self.handle.reload(filter).map_err(|cause| directives.wrong(cause))?;
+        *current = directives;
+        Ok(())
+    }
+
+    /// What is let through.
+    #[must_use]
+    pub fn get(&self) -> Directives {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
-/// ONNX Runtime tells at info what it does to every node; only those who ask for that get it.
-fn quiet(directives: &str) -> String {
-    format!("ort=warn,{directives}")
+impl Directives {
+    /// ONNX Runtime tells at info what it does to every node; only those who ask for that get it.
+    fn filter(&self) -> EnvFilter {
+        EnvFilter::new(format!("ort=warn,{self}"))
+    }
+
+    fn wrong(&self, reason: impl Display) -> LogLevelError {
+        LogLevelError { directives: self.0.clone(), reason: reason.to_string() }
+    }
+
+    /// Those of the variable that Rust's programs read, where there are any.
+    fn of_environment() -> Option<Self> {
+        env::var("RUST_LOG").ok()?.parse().ok()
+    }
 }
 
-/// Sends the log of this process to standard error, `RUST_LOG` or else info and above.
+impl FromStr for Directives {
+    type Err = LogLevelError;
+
+    fn from_str(text: &str) -> Result<Self, LogLevelError> {
+        let directives = Self(text.trim().to_owned());
+        let Self(text) = &directives;
+        // A filter would take any other word for the name of a module, and say nothing any more.
+        let is_level = !text.is_empty() && text.parse::<LevelFilter>().is_ok();
+        if !is_level && !text.contains('=') {
+            return Err(directives.wrong("it is neither a level nor `module=level`"));
+        }
+        match EnvFilter::try_new(text) {
+            Ok(_) => Ok(directives),
+            Err(cause) => Err(directives.wrong(cause)),
+        }
+    }
+}
+
+impl Display for Directives {
+    fn fmt(&self, f: &mut Formatter<'_>) -> FormatResult {
+        f.write_str(&self.0)
+    }
+}
+
+impl Default for Directives {
+    fn default() -> Self {
+        Self("info".to_owned())
+    }
+}
+
+/// Sends the log of this process to standard error: what `RUST_LOG` says, or else info and above.
 #[must_use]
 pub fn start(format: LogFormat) -> LogLevel {
-    start_with(format, None)
+    start_with(format, None, None)
 }
 
-/// The same, and spans to a layer of their own, which the log's level does not touch.
+/// The same, where there are no `directives` but `RUST_LOG`, and spans to a layer of their own, which the
+/// log's level does not touch.
 #[must_use]
-pub(super) fn start_with(format: LogFormat, traces: Option<AnyLayer>) -> LogLevel {
-    let filter = EnvFilter::try_from_default_env();
-    let filter = filter.unwrap_or_else(|_| EnvFilter::new(quiet("info")));
-    let (filter, handle) = reload::Layer::new(filter);
+pub(super) fn start_with(
+    format: LogFormat,
+    directives: Option<Directives>,
+    traces: Option<AnyLayer>,
+) -> LogLevel {
+    let directives = directives.or_else(Directives::of_environment).unwrap_or_default();
+    let (filter, handle) = reload::Layer::new(directives.filter());
     let lines = fmt::layer().with_writer(io::stderr).with_target(false);
     let lines = match format {
         LogFormat::Text => lines.with_ansi(io::IsTerminal::is_terminal(&io::stderr())).boxed(),
@@ -83,5 +139,5 @@ pub(super) fn start_with(format: LogFormat, traces: Option<AnyLayer>) -> LogLeve
     let layers: Vec<AnyLayer> = traces.into_iter().chain([lines]).collect();
     // A second start in one process, as in tests, keeps the first one's log.
     let _ = tracing_subscriber::registry().with(layers).try_init();
-    LogLevel { handle }
+    LogLevel { handle, current: Arc::new(Mutex::new(directives)) }
 }

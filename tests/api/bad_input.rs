@@ -214,10 +214,15 @@ async fn a_body_over_the_limit_is_too_large_declared_or_not() {
 #[tokio::test]
 async fn what_curl_has_mangled_is_told_for_it_and_a_query_by_its_parameter() {
     let service = Service::start();
-    let mangled: Vec<u8> = png([1, 2, 3]).into_iter().filter(|byte| *byte != b'\n').collect();
+    let is_kept = |byte: &u8| !b"\r\n\0".contains(byte);
+    let mangled: Vec<u8> = png([1, 2, 3]).into_iter().filter(is_kept).collect();
     let form = service.classify("", "application/x-www-form-urlencoded", mangled.clone()).await;
     let detail = form.problem(422, "undecodable_image");
     assert!(detail.contains("`--data-binary`"), "{detail}");
+    let cut = png([1, 2, 3])[..40].to_vec();
+    let cut = service.classify("", "application/x-www-form-urlencoded", cut).await;
+    let detail = cut.problem(422, "undecodable_image");
+    assert!(!detail.contains("--data-binary"), "{detail}");
     let raw = service.classify("", "image/png", mangled).await.problem(422, "undecodable_image");
     assert!(!raw.contains("--data-binary"), "{raw}");
     let query = service.classify("?top_k=x", "", png([1, 2, 3])).await;

@@ -78,8 +78,20 @@ fn the_models_in_a_folder_are_listed_also_those_that_are_not_in_order() {
     assert!(output.status.success(), "{}", stderr(&output));
     let table = stdout(&output);
     let line = |name: &str| table.lines().find(|line| line.starts_with(name)).unwrap().to_owned();
+    assert!(line("small").contains(" cifar-resnet20 "), "{table}");
     assert!(line("small").contains("untrained, default"), "{table}");
     assert!(line("broken").contains("not ready: name: "), "{table}");
+}
+
+#[test]
+fn a_network_is_built_under_a_name_of_its_own() {
+    let model = SmallModel::build_with(&["--name", "tiny"]);
+    let manifest = std::fs::read_to_string(model.path().join("model.toml")).unwrap();
+    assert!(manifest.starts_with("name = \"tiny\"\n"), "{manifest}");
+    let folder = model.file("other", b"");
+    let output = run(&["model", "build", "cifar-resnet20", "--name", "a/b", "-o", &folder]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("`a/b` is not made of"), "{}", stderr(&output));
 }
 
 #[test]

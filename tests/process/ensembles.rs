@@ -114,5 +114,6 @@ fn an_ensemble_classifies_without_a_server_and_tests_itself() {
     fs::remove_dir_all(other).unwrap();
     let refused = run(&["serve", "--check", "--model", folder]);
     assert_eq!(refused.status.code(), Some(78));
-    assert!(stderr(&refused).contains("ensemble.members"), "{}", stderr(&refused));
+    let words = format!("ensemble.members: there is no folder `{other}`");
+    assert!(stderr(&refused).contains(&words), "{}", stderr(&refused));
 }

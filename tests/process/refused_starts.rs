@@ -168,6 +168,66 @@ fn flags_that_contradict_each_other_are_all_named() {
 }
 
 #[test]
+fn what_is_no_address_is_told_what_one_looks_like() {
+    for address in ["localhost:8080", "8080", "127.0.0.1:80000"] {
+        let output = run(&["serve", "--listen", address]);
+        assert_eq!(output.status.code(), Some(2));
+        assert!(stderr(&output).contains("such as 127.0.0.1:8080"), "{}", stderr(&output));
+    }
+}
+
+#[test]
+fn a_value_that_is_wrong_is_said_to_be_a_variable_s_where_it_is() {
+    let tip = "the value is that of the variable `RESNET_SERVE_MAX_BATCH`";
+    let serve = |arguments: &[&str], value: &str| {
+        let output = command()
+            .arg("serve")
+            .args(arguments)
+            .env("RESNET_SERVE_MAX_BATCH", value)
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+        stderr(&output)
+    };
+    assert!(serve(&[], "abc").contains(tip));
+    assert!(!serve(&["--max-batch=abc"], "8").contains(tip));
+    assert!(!serve(&["--max-body=10XB"], "8").contains(tip));
+}
+
+#[test]
+fn variables_that_stand_for_no_flag_are_warned_of() {
+    let model = SmallModel::build();
+    let output = command()
+        .args(["serve", "--check", "--model", &model.argument()])
+        .env("RESNET_SERVE_MAX_BACH", "8")
+        .env("RESNET_SERVE_MAX_BATCH", "4")
+        .env("RESNET_SERVE_PORT", "tcp://10.0.0.7:80")
+        .output()
+        .unwrap();
+    let said = stderr(&output);
+    assert!(output.status.success(), "{said}");
+    assert!(said.contains("RESNET_SERVE_MAX_BACH"), "{said}");
+    assert!(
+        !said.contains("RESNET_SERVE_MAX_BATCH") && !said.contains("RESNET_SERVE_PORT"),
+        "{said}"
+    );
+}
+
+#[test]
+fn the_level_of_the_log_is_said_at_the_start() {
+    let model = SmallModel::build();
+    let check = |level: &str| {
+        run(&["serve", "--check", "--log-level", level, "--model", &model.argument()])
+    };
+    let said = stderr(&check("warn"));
+    assert!(!said.contains("INFO"), "{said}");
+    assert!(stderr(&check("info")).contains("INFO"));
+    let refused = check("loud");
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(stderr(&refused).contains("`loud` is no log level"), "{}", stderr(&refused));
+}
+
+#[test]
 fn an_address_that_is_taken_is_named() {
     let model = SmallModel::build();
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -168,7 +168,7 @@ fn two_models_of_one_name_are_refused_before_either_is_loaded() {
     let output = run(&arguments);
     assert_eq!(output.status.code(), Some(78));
     let said = stderr(&output);
-    assert!(said.contains("two models are named `cifar-resnet20`"), "{said}");
+    assert!(said.contains("two models are named `cifar-resnet20`: `"), "{said}");
     assert!(!said.contains("warmed up"), "{said}");
 }
 

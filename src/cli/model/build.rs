@@ -9,6 +9,7 @@ use crate::cli::Failure;
 use crate::cli::output::say;
 use crate::model::derived::{GRAPH, LABELS};
 use crate::model::digest;
+use crate::model::manifest::ModelName;
 use crate::model::template::{self, Template};
 use crate::networks::{
     self, BuildOptions, BuildRequest, BuiltNetwork, InputType, Network, Precision, ShortcutOption,
@@ -24,6 +25,10 @@ pub(in crate::cli) struct Arguments {
     /// The model folder to write
     #[arg(short, long, value_name = "DIR")]
     output: PathBuf,
+
+    /// Name of the model [default: the network's]
+    #[arg(long, value_name = "NAME")]
+    name: Option<ModelName>,
 
     /// Trained weights with torchvision's parameter names; without a file they are random
     #[arg(long, value_name = "FILE.safetensors")]
@@ -125,6 +130,7 @@ pub(in crate::cli) fn run(arguments: &Arguments) -> Result<(), Failure> {
     write(folder, &graph, &built)?;
     let trained = arguments.weights.is_some();
     let template = Template::new(request.network, request.options, trained);
+    let template = template.named(arguments.name.clone());
     write_text(arguments, &template, &digest::sha256_of(built.bytes()))?;
     say!("\n{}", built.inspection())?;
     Ok(())

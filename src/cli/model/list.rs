@@ -37,7 +37,14 @@ pub(in crate::cli) fn run(arguments: &Arguments) -> Result<(), Failure> {
         })?,
     };
     let default = model::resolve(&parent.join("default")).ok();
-    say!("{:<22} {:<8} {:>7} {:>9}  STATE", "NAME", "VERSION", "CLASSES", "INPUT")?;
+    say!(
+        "{:<22} {:<22} {:<8} {:>7} {:>9}  STATE",
+        "FOLDER",
+        "NAME",
+        "VERSION",
+        "CLASSES",
+        "INPUT"
+    )?;
     for folder in &folders {
         say!("{}", line(folder, default.as_deref() == Some(folder.as_path())))?;
     }
@@ -73,19 +80,23 @@ fn model_folders(parent: &Path) -> std::io::Result<Vec<PathBuf>> {
 }
 
 fn line(folder: &Path, is_default: bool) -> String {
-    let name = folder.file_name().unwrap_or_default().to_string_lossy();
+    let place = folder.file_name().unwrap_or_default().to_string_lossy();
     let mark = if is_default { ", default" } else { "" };
     match Model::load(folder) {
         Ok(model) => {
             let manifest = &model.manifest;
             let size = format!("{}x{}", manifest.input.height, manifest.input.width);
-            let (version, classes) = (&manifest.version, model.labels.len());
+            let (name, version) = (manifest.name.as_str(), &manifest.version);
+            let classes = model.labels.len();
             let state = if manifest.trained { "trained" } else { "untrained" };
-            format!("{name:<22} {version:<8} {classes:>7} {size:>9}  {state}{mark}")
+            format!("{place:<22} {name:<22} {version:<8} {classes:>7} {size:>9}  {state}{mark}")
         }
         Err(error) => {
             let mistakes = error.mistakes.join("; ").replace('\n', "");
-            format!("{name:<22} {:<8} {:>7} {:>9}  not ready: {mistakes}{mark}", "-", "-", "-")
+            let none = "-";
+            format!(
+                "{place:<22} {none:<22} {none:<8} {none:>7} {none:>9}  not ready: {mistakes}{mark}"
+            )
         }
     }
 }

@@ -106,7 +106,7 @@ async fn a_method_that_there_is_not_is_named_with_what_there_is_in_its_place() {
         (triton("RepositoryIndex"), "`GET /models` of the HTTP listener"),
         (triton("RepositoryModelLoad"), "`POST /models/reload` to the admin listener"),
         (triton("LogSettings"), "`PUT /log-level` to the admin listener"),
-        (triton("SystemSharedMemoryStatus"), "there is no method"),
+        (triton("SystemSharedMemoryStatus"), "sent in the message"),
         (triton("modelinfer"), "there is no method"),
         ("/other.Service/Method".to_owned(), "there is no method"),
         ("/grpc.health.v1.Health/List".to_owned(), "there is no method"),
