@@ -182,6 +182,7 @@ class Profile(unittest.TestCase):
                   "libjpeg_turbo_rs::decode::row", "__memmove_avx_unaligned_erms"]
         self.assertEqual(groups.of_stack(frames), "decoding")
         self.assertEqual(groups.of_stack(frames[:2]), "header, orientation, packing")
+        self.assertEqual(groups.of_stack(["resnet_serve::preprocess::baseline::entropy::read"]), "decoding")
         self.assertEqual(groups.of_stack(frames[:1]), groups.REST)
 
     def test_what_the_kernel_does_is_told_apart(self) -> None:

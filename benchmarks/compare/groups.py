@@ -9,7 +9,7 @@ GROUPS = {
     "the network (ONNX Runtime)": r"libonnxruntime",
     "copying and filling memory": r"libc[.-].*:_*(mem(cpy|move|set|cmp|chr)|str)",
     "allocating memory": r"libc[.-].*:_*(int_)?(malloc|free|realloc|calloc|memalign|sysmalloc|unlink_chunk|tcache)|:__rust_",
-    "decoding": r"libjpeg_turbo_rs|png|zune|preprocess::decode",
+    "decoding": r"libjpeg_turbo_rs|png|zune|preprocess::(baseline|decode)",
     "resizing": r"fast_image_resize|preprocess::resize",
     "header, orientation, packing": r"resnet_serve::preprocess|preprocess::pack|pack_and_run",
     "ranking": r"resnet_serve::ranking|libm[.-]|expf",
