@@ -10,12 +10,12 @@
 
 mod bits;
 mod codes;
+mod coefficients;
 mod colors;
 mod decoder;
 mod entropy;
 mod follower;
 mod means;
-mod numbers;
 mod planes;
 mod segments;
 mod words;

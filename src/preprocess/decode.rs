@@ -43,7 +43,7 @@ pub(super) fn decode_part(
     }
     let part = || Ok(Baseline::of(bytes, header).and_then(|file| file.decode(reduction, seen)));
     if cfg!(debug_assertions) {
-        // Nothing that this program has written itself may panic: tests and fuzzing shall see it.
+        // A panic here is a fault of this program, which tests and fuzzing are to see.
         return part().ok().flatten();
     }
     guarded(part).ok().flatten()

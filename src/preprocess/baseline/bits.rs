@@ -37,7 +37,8 @@ impl<'a> Bits<'a> {
     }
 
     /// Sees to it that there are `FULL` bits, behind the end of the data zeros: enough for two code words
-    /// and the numbers behind them, of 27 bits at most. Without a branch on how many there are left, which nothing could predict.
+    /// and the coefficients behind them, of 27 bits at most. Without a branch on how many there are left,
+    /// which nothing could predict.
     #[inline]
     pub(super) fn refill(&mut self) {
         let eight = self.data.get(self.taken..).and_then(<[u8]>::first_chunk::<8>);

@@ -8,12 +8,16 @@ use crate::preprocess::pixels::Pixels;
 
 /// Rows of the picture, gray where it has no colours, black where nothing is decoded.
 pub(super) fn rgb(planes: &[Plane], seen: &Seen, rows: Range<u32>) -> Option<Pixels> {
-    let (brightness, colors) = planes.split_first()?;
-    let Seen { step: [step_across, step_down], colors: [across, down], size, .. } = *seen;
+    let (brightness, colors) = match planes {
+        [gray] => (gray, None),
+        [brightness, blue, red] => (brightness, Some([blue, red])),
+        _ => return None,
+    };
+    let Seen { mcu: [mcu_across, mcu_down], colors: [across, down], size, .. } = *seen;
     let [width, height] = [size.width, size.height].map(|side| side as usize);
-    let left = seen.across.start as usize * step_across;
-    let right = (seen.across.end as usize * step_across).min(width);
-    let top = seen.down.start as usize * step_down;
+    let left = seen.across.start as usize * mcu_across;
+    let right = (seen.across.end as usize * mcu_across).min(width);
+    let top = seen.down.start as usize * mcu_down;
     let last = (height.div_ceil(down) - 1) - top / down;
     let mut enlarged = [Enlarged::new(right - left, across), Enlarged::new(right - left, across)];
     let mut pixels = Pixels::black(rows.end - rows.start, size.width);
@@ -21,7 +25,7 @@ pub(super) fn rgb(planes: &[Plane], seen: &Seen, rows: Range<u32>) -> Option<Pix
         let row = row as usize - top;
         let out = &mut out[left * 3..right * 3];
         let samples = brightness.row(row, 0..right - left);
-        if let [blue, red] = colors {
+        if let Some([blue, red]) = colors {
             let rows = Between::of(row, down, last);
             let [of_blue, of_red] = &mut enlarged;
             let (blue, red) = (of_blue.row(blue, rows), of_red.row(red, rows));

@@ -3,11 +3,11 @@
 use std::ops::Range;
 
 use super::bits::Bits;
-use super::codes::Codes;
+use super::codes::SkipTable;
+use super::coefficients::{BlockReader, CoefficientTable, ZIGZAG};
 use super::colors;
 use super::entropy::{self, Reader};
-use super::follower::BlockCodes;
-use super::numbers::{BlockNumbers, Numbers, ZIGZAG};
+use super::follower::BlockSkipper;
 use super::planes::Plane;
 use super::segments::{Baseline, Component};
 use crate::preprocess::geometry::Size;
@@ -30,13 +30,13 @@ impl Baseline<'_> {
 
     /// To the end of the picture; `None` where the file does not lead there.
     fn follow(&self) -> Option<()> {
-        let codes = self.tables(Codes::new)?;
+        let tables = self.tables(SkipTable::new)?;
         let mut blocks = Vec::new();
         for component in &self.components {
-            let [mean, rest] = codes.of(component)?;
-            blocks.extend(std::iter::repeat_n(BlockCodes { mean, rest }, count(component)));
+            let [dc, ac] = tables.of(component)?;
+            blocks.extend(std::iter::repeat_n(BlockSkipper { dc, ac }, count(component)));
         }
-        entropy::read(self.entropy, self.steps(), self.restart_interval, &mut Follower { blocks })
+        entropy::read(self.entropy, self.mcus(), self.restart_interval, &mut Follower { blocks })
     }
 
     /// These rows of the reduced picture as it is stored, in which only these columns count. The pixels are
@@ -49,19 +49,19 @@ impl Baseline<'_> {
         (rows, columns): (Range<u32>, Range<u32>),
     ) -> Option<Pixels> {
         let (divisor, is_narrow) = (reduction.divisor(), self.width < NARROWEST);
-        let colors = if divisor == 1 { self.unit.map(|blocks| blocks as usize) } else { [1, 1] };
+        let colors = if divisor == 1 { self.mcu.map(|blocks| blocks as usize) } else { [1, 1] };
         let size = reduction.of(Size { width: self.width, height: self.height });
         let is_inside = rows.end <= size.height && columns.end <= size.width;
         if is_narrow || rows.is_empty() || columns.is_empty() || !is_inside {
             return None;
         }
-        let [across, down] = self.unit.map(|blocks| 8 * blocks / divisor);
+        let [across, down] = self.mcu.map(|blocks| 8 * blocks / divisor);
         let [beside, above] = if colors == [1, 1] { [0, 0] } else { MARGINS };
-        let steps = self.steps();
+        let mcus = self.mcus();
         let seen = Seen {
-            across: steps_of(&columns, beside, across, steps[0]),
-            down: steps_of(&rows, above, down, steps[1]),
-            step: [across as usize, down as usize],
+            across: mcus_of(&columns, beside, across, mcus[0]),
+            down: mcus_of(&rows, above, down, mcus[1]),
+            mcu: [across as usize, down as usize],
             colors,
             size,
         };
@@ -71,33 +71,34 @@ impl Baseline<'_> {
 
     /// The planes of what is seen.
     fn planes(&self, seen: &Seen, divisor: usize) -> Option<Vec<Plane>> {
-        let (codes, numbers) = (self.tables(Codes::new)?, self.tables(Numbers::new)?);
+        let skip_tables = self.tables(SkipTable::new)?;
+        let tables = self.tables(CoefficientTable::new)?;
         let mut components = Vec::new();
         for component in &self.components {
-            let [mean, rest] = codes.of(component)?;
-            let codes = BlockCodes { mean, rest };
-            let [mean, rest] = numbers.of(component)?;
-            let numbers = BlockNumbers { mean, rest };
+            let [dc, ac] = skip_tables.of(component)?;
+            let skipper = BlockSkipper { dc, ac };
+            let [dc, ac] = tables.of(component)?;
+            let reader = BlockReader { dc, ac };
             let blocks = component.blocks.map(|blocks| blocks as usize);
             let reduction =
-                [0, 1].map(|axis| (divisor * blocks[axis] / self.unit[axis] as usize).max(1));
+                [0, 1].map(|axis| (divisor * blocks[axis] / self.mcu[axis] as usize).max(1));
             let count = [seen.across.len() * blocks[0], seen.down.len() * blocks[1]];
-            let plane = Plane::new(count, reduction, factors(component.factors));
-            components.push(ComponentReader { codes, numbers, blocks, plane, mean: 0 });
+            let plane = Plane::new(count, reduction, row_by_row(component.quantization));
+            components.push(ComponentReader { skipper, reader, blocks, plane, dc: 0 });
         }
         let mut reader = Decoder { seen, components };
-        entropy::read(self.entropy, self.steps(), self.restart_interval, &mut reader)?;
+        entropy::read(self.entropy, self.mcus(), self.restart_interval, &mut reader)?;
         Some(reader.components.into_iter().map(|component| component.plane).collect())
     }
 }
 
 /// What is decoded.
 pub(super) struct Seen {
-    /// The steps of the scan.
+    /// MCUs.
     pub(super) across: Range<u32>,
     pub(super) down: Range<u32>,
-    /// Pixels in a step, across and down.
-    pub(super) step: [usize; 2],
+    /// Pixels in an MCU, across and down.
+    pub(super) mcu: [usize; 2],
     /// Pixels for each sample of the colours, across and down.
     pub(super) colors: [usize; 2],
     /// Of the whole picture, reduced.
@@ -106,16 +107,16 @@ pub(super) struct Seen {
 
 /// Passes over all blocks.
 struct Follower<'a> {
-    /// The codes of each block of a step.
-    blocks: Vec<BlockCodes<'a>>,
+    /// Each block of an MCU.
+    blocks: Vec<BlockSkipper<'a>>,
 }
 
 impl Reader for Follower<'_> {
     fn restart(&mut self) {}
 
     #[inline]
-    fn step(&mut self, bits: &mut Bits<'_>, _: (u32, u32)) -> Option<()> {
-        self.blocks.iter().try_for_each(|codes| codes.pass(bits))
+    fn mcu(&mut self, bits: &mut Bits<'_>, _: (u32, u32)) -> Option<()> {
+        self.blocks.iter().try_for_each(|block| block.pass(bits))
     }
 }
 
@@ -128,37 +129,37 @@ struct Decoder<'a> {
 impl Reader for Decoder<'_> {
     fn restart(&mut self) {
         for component in &mut self.components {
-            component.mean = 0;
+            component.dc = 0;
         }
     }
 
     #[inline]
-    fn step(&mut self, bits: &mut Bits<'_>, place: (u32, u32)) -> Option<()> {
-        self.components.iter_mut().try_for_each(|component| component.step(bits, self.seen, place))
+    fn mcu(&mut self, bits: &mut Bits<'_>, place: (u32, u32)) -> Option<()> {
+        self.components.iter_mut().try_for_each(|component| component.mcu(bits, self.seen, place))
     }
 }
 
 /// A component while it is read.
 struct ComponentReader<'a> {
-    codes: BlockCodes<'a>,
-    numbers: BlockNumbers<'a>,
-    /// In a step, across and down.
+    skipper: BlockSkipper<'a>,
+    reader: BlockReader<'a>,
+    /// In an MCU, across and down.
     blocks: [usize; 2],
     plane: Plane,
-    /// Of the last block.
-    mean: i16,
+    /// The DC coefficient of the last block.
+    dc: i16,
 }
 
 impl ComponentReader<'_> {
-    /// Reads its blocks of a step.
+    /// Reads its blocks of an MCU.
     #[inline]
-    fn step(&mut self, bits: &mut Bits<'_>, seen: &Seen, (column, row): (u32, u32)) -> Option<()> {
+    fn mcu(&mut self, bits: &mut Bits<'_>, seen: &Seen, (column, row): (u32, u32)) -> Option<()> {
         let [across, down] = self.blocks;
         if row >= seen.down.end {
-            return (0..across * down).try_for_each(|_| self.codes.pass(bits));
+            return (0..across * down).try_for_each(|_| self.skipper.pass(bits));
         }
         if row < seen.down.start || !seen.across.contains(&column) {
-            return (0..across * down).try_for_each(|_| self.pass_rest(bits));
+            return (0..across * down).try_for_each(|_| self.pass_ac(bits));
         }
         let column = (column - seen.across.start) as usize * across;
         let row = (row - seen.down.start) as usize * down;
@@ -173,48 +174,48 @@ impl ComponentReader<'_> {
     /// Reads a block that is seen, the one of the plane at that place.
     #[inline]
     fn block(&mut self, bits: &mut Bits<'_>, place: (usize, usize)) -> Option<()> {
-        if self.plane.has_means_alone() {
-            self.pass_rest(bits)?;
-            self.plane.put_flat(place, self.mean);
+        if self.plane.takes_dc_alone() {
+            self.pass_ac(bits)?;
+            self.plane.put_dc(place, self.dc);
             return Some(());
         }
-        let mut numbers = [0; 64];
-        self.numbers.read_mean(bits, &mut self.mean)?;
-        if self.numbers.read_rest(bits, &mut numbers)? {
-            numbers[0] = self.mean;
-            self.plane.put(place, &numbers);
+        let mut coefficients = [0; 64];
+        self.reader.read_dc(bits, &mut self.dc)?;
+        if self.reader.read_ac(bits, &mut coefficients)? {
+            coefficients[0] = self.dc;
+            self.plane.put(place, &coefficients);
         } else {
-            self.plane.put_flat(place, self.mean);
+            self.plane.put_dc(place, self.dc);
         }
         Some(())
     }
 
-    /// Reads a block's mean, and passes over its rest.
+    /// Reads a block's DC coefficient, and passes over the others.
     #[inline]
-    fn pass_rest(&mut self, bits: &mut Bits<'_>) -> Option<()> {
-        self.numbers.read_mean(bits, &mut self.mean)?;
-        self.codes.pass_rest(bits, 1)
+    fn pass_ac(&mut self, bits: &mut Bits<'_>) -> Option<()> {
+        self.reader.read_dc(bits, &mut self.dc)?;
+        self.skipper.pass_ac(bits, 1)
     }
 }
 
-/// Which of the steps of `size` pixels hold what is seen and its margin.
-fn steps_of(seen: &Range<u32>, margin: u32, size: u32, count: u32) -> Range<u32> {
+/// Which of the MCUs of `size` pixels hold what is seen and its margin.
+fn mcus_of(seen: &Range<u32>, margin: u32, size: u32, count: u32) -> Range<u32> {
     let end = (seen.end + margin).div_ceil(size);
     seen.start.saturating_sub(margin) / size..end.min(count)
 }
 
-/// Blocks of a component in a step.
+/// Blocks of a component in an MCU.
 fn count(component: &Component<'_>) -> usize {
     component.blocks.map(|blocks| blocks as usize).iter().product()
 }
 
-/// What numbers are multiplied by, row by row.
-fn factors(of_file: &[u8; 64]) -> [u16; 64] {
-    let mut factors = [0; 64];
-    for (factor, place) in of_file.iter().zip(ZIGZAG) {
-        factors[usize::from(place)] = u16::from(*factor);
+/// A quantization table in the order of the pixels.
+fn row_by_row(zigzag: &[u8; 64]) -> [u16; 64] {
+    let mut table = [0; 64];
+    for (step, place) in zigzag.iter().zip(ZIGZAG) {
+        table[usize::from(place)] = u16::from(*step);
     }
-    factors
+    table
 }
 
 #[cfg(test)]

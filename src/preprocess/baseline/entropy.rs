@@ -8,14 +8,14 @@ const RESTARTS: u32 = 8;
 
 /// What reads the blocks of a picture.
 pub(super) trait Reader {
-    /// Begins anew: the means that follow are no differences to any before.
+    /// Begins anew: the DC coefficients that follow are no differences to any before.
     fn restart(&mut self);
 
-    /// Reads the blocks of the step in that column and row; `None` where there are none such.
-    fn step(&mut self, bits: &mut Bits<'_>, place: (u32, u32)) -> Option<()>;
+    /// Reads the MCU in that column and row; `None` where there is none such.
+    fn mcu(&mut self, bits: &mut Bits<'_>, place: (u32, u32)) -> Option<()>;
 }
 
-/// Reads all steps of blocks, those across and those down, restarts included, to the end of the picture.
+/// Reads all MCUs, those across and those down, restarts included, to the end of the picture.
 /// `None` where the data do not lead there, as soon as they show it: little is spent on a few bytes that
 /// claim to be a large picture.
 pub(super) fn read(
@@ -24,21 +24,21 @@ pub(super) fn read(
     restart_interval: Option<u32>,
     reader: &mut impl Reader,
 ) -> Option<()> {
-    let (steps, mut done, mut restarts) = (across * down, 0, 0..);
+    let (mcus, mut done, mut restarts) = (across * down, 0, 0..);
     let (mut column, mut row) = (0, 0);
     let mut unstuffed = Vec::with_capacity(data.len() + PADDING);
-    while done < steps {
-        let left = steps - done;
+    while done < mcus {
+        let left = mcus - done;
         let end = done + restart_interval.map_or(left, |interval| left.min(interval));
         let (marker, after) = unstuff(data, &mut unstuffed)?;
         data = after;
         let restart = u8::try_from(restarts.next()? % RESTARTS).ok()?;
-        let expected = if end < steps { RESTART + restart } else { END_OF_IMAGE };
+        let expected = if end < mcus { RESTART + restart } else { END_OF_IMAGE };
         (marker == expected).then_some(())?;
         let mut bits = Bits::new(&unstuffed);
         reader.restart();
         for _ in done..end {
-            reader.step(&mut bits, (column, row))?;
+            reader.mcu(&mut bits, (column, row))?;
             (!bits.is_past_the_end()).then_some(())?;
             column += 1;
             if column == across {

@@ -23,24 +23,24 @@ pub(super) fn means<const X: usize, const Y: usize>(samples: &[u8; 64]) -> [[u8;
     means
 }
 
-/// Means of four by four samples, for which some of a block's numbers are enough and no transform is needed:
-/// over half of a block all other waves are zero. They are of the samples before these are limited to a
+/// Means of four by four samples, for which some of a block's coefficients are enough and no transform is needed:
+/// over half of a block the means of all other cosines are zero. They are of the samples before these are limited to a
 /// byte, as libjpeg's own reduced pictures are.
 pub(super) struct Quarters {
-    /// What each number adds to the means, row by row: that row's and that column's wave over half a block.
+    /// What each coefficient adds to the means, row by row: the means of its row's and its column's cosine.
     weights: [[f32; SIDE]; SIDE],
 }
 
 impl Quarters {
-    /// Of numbers that are multiplied by these `factors`.
-    pub(super) fn new(factors: &[u16; 64]) -> Self {
-        let waves: [f32; SIDE] = std::array::from_fn(wave);
+    /// Of coefficients with this quantization table.
+    pub(super) fn new(quantization: &[u16; 64]) -> Self {
+        let cosines: [f32; SIDE] = std::array::from_fn(cosine);
         let mut weights = [[0.0; SIDE]; SIDE];
-        for ((weights, factors), row) in
-            weights.iter_mut().zip(factors.as_chunks::<SIDE>().0).zip(waves)
+        for ((weights, quantization), row) in
+            weights.iter_mut().zip(quantization.as_chunks::<SIDE>().0).zip(cosines)
         {
-            for ((weight, factor), column) in weights.iter_mut().zip(factors).zip(waves) {
-                *weight = f32::from(*factor) * row * column;
+            for ((weight, step), column) in weights.iter_mut().zip(quantization).zip(cosines) {
+                *weight = f32::from(*step) * row * column;
             }
         }
         Self { weights }
@@ -48,8 +48,8 @@ impl Quarters {
 
     /// Two by two means; the rest are zeros.
     #[inline]
-    pub(super) fn means(&self, numbers: &[i16; 64]) -> [[u8; SIDE]; SIDE] {
-        let rows = numbers.as_chunks::<SIDE>().0;
+    pub(super) fn means(&self, coefficients: &[i16; 64]) -> [[u8; SIDE]; SIDE] {
+        let rows = coefficients.as_chunks::<SIDE>().0;
         let mut even = [0.0; SIDE];
         add(&mut even, &rows[0], &self.weights[0]);
         let mut odd = [0.0; SIDE];
@@ -71,9 +71,10 @@ impl Quarters {
     }
 }
 
-/// The mean of a wave's first half, that of its second being the same or, of odd ones, the opposite.
+/// The mean of a cosine over the first half of a block: over the second it is the same or, of odd ones, the
+/// opposite.
 #[expect(clippy::cast_precision_loss, reason = "there are eight frequencies")]
-fn wave(frequency: usize) -> f32 {
+fn cosine(frequency: usize) -> f32 {
     if frequency == 0 {
         return 0.125_f32.sqrt();
     }
@@ -82,9 +83,9 @@ fn wave(frequency: usize) -> f32 {
 }
 
 #[inline]
-fn add(sums: &mut [f32; SIDE], numbers: &[i16; SIDE], weights: &[f32; SIDE]) {
-    for ((sum, number), weight) in sums.iter_mut().zip(numbers).zip(weights) {
-        *sum += f32::from(*number) * weight;
+fn add(sums: &mut [f32; SIDE], coefficients: &[i16; SIDE], weights: &[f32; SIDE]) {
+    for ((sum, coefficient), weight) in sums.iter_mut().zip(coefficients).zip(weights) {
+        *sum += f32::from(*coefficient) * weight;
     }
 }
 

@@ -17,8 +17,8 @@ pub(super) struct Plane {
     /// Samples in a row.
     stride: usize,
     samples: Vec<u8>,
-    /// What the numbers of its blocks are multiplied by, row by row.
-    factors: [u16; 64],
+    /// The quantization table of its blocks, row by row.
+    quantization: [u16; 64],
     quarters: Quarters,
 }
 
@@ -27,28 +27,28 @@ impl Plane {
     pub(super) fn new(
         [across, down]: [usize; 2],
         reduction: [usize; 2],
-        factors: [u16; 64],
+        quantization: [u16; 64],
     ) -> Self {
         let [x, y] = reduction;
         let stride = across * SIDE / x;
-        let (samples, quarters) = (vec![0; stride * down * SIDE / y], Quarters::new(&factors));
-        Self { reduction, stride, samples, factors, quarters }
+        let (samples, quarters) = (vec![0; stride * down * SIDE / y], Quarters::new(&quantization));
+        Self { reduction, stride, samples, quantization, quarters }
     }
 
-    /// Whether one sample is left of a block, which its mean says without the rest.
+    /// Whether one sample is left of a block, for which its DC coefficient is enough.
     #[inline]
-    pub(super) fn has_means_alone(&self) -> bool {
+    pub(super) fn takes_dc_alone(&self) -> bool {
         self.reduction == [SIDE, SIDE]
     }
 
-    /// Transforms a block's numbers to the samples of the one at that place, in blocks.
+    /// Transforms a block's coefficients to the samples of the one at that place, in blocks.
     #[inline]
-    pub(super) fn put(&mut self, place: (usize, usize), numbers: &[i16; 64]) {
+    pub(super) fn put(&mut self, place: (usize, usize), coefficients: &[i16; 64]) {
         if self.reduction == [4, 4] {
-            return self.copy(place, &self.quarters.means(numbers));
+            return self.copy(place, &self.quarters.means(coefficients));
         }
         let mut samples = [0; 64];
-        (ROUTINES.idct_islow)(numbers, &self.factors, &mut samples);
+        (ROUTINES.idct_islow)(coefficients, &self.quantization, &mut samples);
         match self.reduction {
             [2, 2] => self.copy(place, &means::<2, 2>(&samples)),
             [1, 2] => self.copy(place, &means::<1, 2>(&samples)),
@@ -61,11 +61,11 @@ impl Plane {
         }
     }
 
-    /// The same for a block that has a mean and nothing else.
+    /// The same for a block that has a DC coefficient and no others.
     #[inline]
-    pub(super) fn put_flat(&mut self, place: (usize, usize), mean: i16) {
+    pub(super) fn put_dc(&mut self, place: (usize, usize), dc: i16) {
         // As the transform rounds it, and wraps what no encoder writes.
-        let sum = mean.wrapping_mul(self.factors[0].cast_signed()).wrapping_shl(2);
+        let sum = dc.wrapping_mul(self.quantization[0].cast_signed()).wrapping_shl(2);
         let sample = ((i32::from(sum) + 16) >> 5) + 128;
         let sample = u8::try_from(sample.clamp(0, 255)).unwrap_or_default();
         self.copy(place, &[[sample; SIDE]; SIDE]);
@@ -99,14 +99,15 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_block_of_a_mean_alone_is_transformed_as_all_are(mean in any::<i16>(), factor in 1_u16..=255) {
+        fn a_block_of_a_dc_coefficient_alone_is_transformed_as_all_are(
+            dc in any::<i16>(), factor in 1_u16..=255) {
             let plane = || Plane::new([1, 1], [1, 1], [factor; 64]);
-            let mut numbers = [0; 64];
-            numbers[0] = mean;
+            let mut coefficients = [0; 64];
+            coefficients[0] = dc;
 
             let (mut flat, mut transformed) = (plane(), plane());
-            flat.put_flat((0, 0), mean);
-            transformed.put((0, 0), &numbers);
+            flat.put_dc((0, 0), dc);
+            transformed.put((0, 0), &coefficients);
 
             prop_assert_eq!(flat.samples, transformed.samples);
         }

@@ -21,27 +21,27 @@ const COMMENT: u8 = 0xfe;
 /// Bytes of JFIF's segment; shorter ones do not count.
 const JFIF_LENGTH: usize = 14;
 
-/// Tables of a baseline file: two for the mean of a block, two for the rest of it.
+/// Places for Huffman tables in a baseline file: two for DC coefficients, two for AC coefficients.
 const TABLES: usize = 2;
 
 /// Words in each kind of them, at most: all sizes, and all runs with all sizes and two words of their own.
-const MEAN_WORDS: usize = 12;
-const REST_WORDS: usize = 162;
+const DC_WORDS: usize = 12;
+const AC_WORDS: usize = 162;
 
-/// Tables of what numbers are multiplied by.
-const QUANTIZATIONS: usize = 4;
+/// Places for quantization tables.
+const QUANTIZATION_SLOTS: usize = 4;
 
 /// A JPEG in one baseline scan, grey or YCbCr, as cameras and most encoders write it.
 pub struct Baseline<'a> {
     pub(super) components: Vec<Component<'a>>,
-    /// In blocks of 8 by 8 pixels, what a step of the scan covers: across and down.
-    pub(super) unit: [u32; 2],
+    /// Blocks of 8 by 8 pixels that an MCU covers: across and down.
+    pub(super) mcu: [u32; 2],
     pub(super) height: u32,
     pub(super) width: u32,
-    /// Steps between restarts; `None` where there are none.
+    /// MCUs between restarts; `None` where there are none.
     pub(super) restart_interval: Option<u32>,
-    mean_tables: Tables<'a>,
-    rest_tables: Tables<'a>,
+    dc_tables: Tables<'a>,
+    ac_tables: Tables<'a>,
     pub(super) entropy: &'a [u8],
 }
 
@@ -56,19 +56,19 @@ struct Table<'a> {
 
 pub(super) struct Component<'a> {
     id: u8,
-    /// Its blocks in each step of the scan: across and down.
+    /// Its blocks in each MCU: across and down.
     pub(super) blocks: [u32; 2],
     /// Which of the tables are its own.
-    mean_table: usize,
-    rest_table: usize,
-    /// What its numbers are multiplied by, in the order of the file.
-    pub(super) factors: &'a [u8; 64],
+    dc_table: usize,
+    ac_table: usize,
+    /// Its quantization table, in the order of the file.
+    pub(super) quantization: &'a [u8; 64],
 }
 
 /// What was made of each table.
 pub(super) struct ByTable<T> {
-    mean: [Option<T>; TABLES],
-    rest: [Option<T>; TABLES],
+    dc: [Option<T>; TABLES],
+    ac: [Option<T>; TABLES],
 }
 
 /// What is known before the scan.
@@ -76,9 +76,9 @@ pub(super) struct ByTable<T> {
 struct Head<'a> {
     frame: Option<Frame>,
     restart_interval: Option<u32>,
-    mean_tables: Tables<'a>,
-    rest_tables: Tables<'a>,
-    quantizations: [Option<&'a [u8; 64]>; QUANTIZATIONS],
+    dc_tables: Tables<'a>,
+    ac_tables: Tables<'a>,
+    quantizations: [Option<&'a [u8; 64]>; QUANTIZATION_SLOTS],
     is_jfif: bool,
     /// What Adobe's segment says of the colours; 1 means YCbCr.
     adobe: Option<u8>,
@@ -123,7 +123,7 @@ impl<'a> Baseline<'a> {
     }
 
     /// What `build` makes of the tables, also of those that nothing uses, and which of them each component's
-    /// blocks have, for their mean and for the rest; `None` where one is impossible.
+    /// DC and AC coefficients have; `None` where one is impossible.
     pub(super) fn tables<T>(
         &self,
         build: impl Fn(&'a [u8; 16], &'a [u8], Kind) -> Option<T>,
@@ -135,24 +135,21 @@ impl<'a> Baseline<'a> {
             });
             Some([first?, second?])
         };
-        Some(ByTable {
-            mean: made(&self.mean_tables, Kind::Mean)?,
-            rest: made(&self.rest_tables, Kind::Rest)?,
-        })
+        Some(ByTable { dc: made(&self.dc_tables, Kind::Dc)?, ac: made(&self.ac_tables, Kind::Ac)? })
     }
 
-    /// Steps in a row of the picture, and rows of them.
-    pub(super) fn steps(&self) -> [u32; 2] {
-        let [across, down] = self.unit;
+    /// MCUs in a row of the picture, and rows of them.
+    pub(super) fn mcus(&self) -> [u32; 2] {
+        let [across, down] = self.mcu;
         [self.width.div_ceil(8 * across), self.height.div_ceil(8 * down)]
     }
 }
 
 impl<T> ByTable<T> {
-    /// Those of a component's mean and of the rest.
+    /// Those of a component's DC and AC coefficients.
     pub(super) fn of(&self, component: &Component<'_>) -> Option<[&T; 2]> {
-        let mean = self.mean[component.mean_table].as_ref()?;
-        Some([mean, self.rest[component.rest_table].as_ref()?])
+        let dc = self.dc[component.dc_table].as_ref()?;
+        Some([dc, self.ac[component.ac_table].as_ref()?])
     }
 }
 
@@ -171,8 +168,8 @@ impl<'a> Head<'a> {
             HUFFMAN_TABLES => self.add_tables(body)?,
             QUANTIZATION_TABLES => self.add_quantizations(body)?,
             RESTART_INTERVAL if self.restart_interval.is_none() => {
-                let steps = u16::from_be_bytes(body.try_into().ok()?);
-                self.restart_interval = (steps > 0).then_some(steps.into());
+                let mcus = u16::from_be_bytes(body.try_into().ok()?);
+                self.restart_interval = (mcus > 0).then_some(mcus.into());
             }
             JFIF => self.is_jfif |= body.starts_with(b"JFIF\0") && body.len() >= JFIF_LENGTH,
             ADOBE if body.starts_with(b"Adobe") => self.adobe = Some(*body.get(11)?),
@@ -187,12 +184,12 @@ impl<'a> Head<'a> {
     /// Tables of 8 bits, without zeros, each in a place of its own.
     fn add_quantizations(&mut self, body: &'a [u8]) -> Option<()> {
         let (tables, rest) = body.as_chunks::<65>();
-        for [place, numbers @ ..] in tables {
+        for [place, steps @ ..] in tables {
             let table = self.quantizations.get_mut(usize::from(*place))?;
-            if table.is_some() || numbers.contains(&0) {
+            if table.is_some() || steps.contains(&0) {
                 return None;
             }
-            *table = Some(numbers);
+            *table = Some(steps);
         }
         rest.is_empty().then_some(())
     }
@@ -203,8 +200,8 @@ impl<'a> Head<'a> {
             let words = counts.iter().map(|&count| usize::from(count)).sum();
             let (symbols, after) = after.split_at_checked(words)?;
             let (tables, most) = match place >> 4 {
-                0 => (&mut self.mean_tables, MEAN_WORDS),
-                1 => (&mut self.rest_tables, REST_WORDS),
+                0 => (&mut self.dc_tables, DC_WORDS),
+                1 => (&mut self.ac_tables, AC_WORDS),
                 _ => return None,
             };
             let table = tables.get_mut(usize::from(place & 0xf)).filter(|table| table.is_none())?;
@@ -224,11 +221,10 @@ impl<'a> Head<'a> {
         }
         let component = |(declared, chosen): (&Declared, &[u8])| {
             let &Declared { id, blocks, quantization } = declared;
-            let (mean_table, rest_table) =
-                (usize::from(chosen[1] >> 4), usize::from(chosen[1] & 0xf));
-            let factors = (*self.quantizations.get(quantization)?)?;
-            let fits = chosen[0] == id && mean_table < TABLES && rest_table < TABLES;
-            fits.then_some(Component { id, blocks, mean_table, rest_table, factors })
+            let (dc_table, ac_table) = (usize::from(chosen[1] >> 4), usize::from(chosen[1] & 0xf));
+            let quantization = (*self.quantizations.get(quantization)?)?;
+            let fits = chosen[0] == id && dc_table < TABLES && ac_table < TABLES;
+            fits.then_some(Component { id, blocks, dc_table, ac_table, quantization })
         };
         let components = frame
             .components
@@ -236,15 +232,15 @@ impl<'a> Head<'a> {
             .zip(chosen.chunks(2))
             .map(component)
             .collect::<Option<Vec<_>>>()?;
-        let unit = usual_sampling(&components)?;
+        let mcu = usual_sampling(&components)?;
         self.has_usual_colors(&components).then_some(Baseline {
             components,
-            unit,
+            mcu,
             height: frame.height,
             width: frame.width,
             restart_interval: self.restart_interval,
-            mean_tables: self.mean_tables,
-            rest_tables: self.rest_tables,
+            dc_tables: self.dc_tables,
+            ac_tables: self.ac_tables,
             entropy,
         })
     }
@@ -278,7 +274,7 @@ fn frame(body: &[u8]) -> Option<Frame> {
     })
 }
 
-/// The blocks of a step: one, or those of 4:4:4, 4:2:2 or 4:2:0.
+/// The blocks of an MCU: one, or those of 4:4:4, 4:2:2 or 4:2:0.
 fn usual_sampling(components: &[Component<'_>]) -> Option<[u32; 2]> {
     let blocks: Vec<[u32; 2]> = components.iter().map(|component| component.blocks).collect();
     match blocks[..] {

@@ -42,6 +42,11 @@ fn what_encoders_write_has_libjpeg_turbo_s_pixels() {
     }
 }
 
+/// The reduction by a `divisor`.
+fn by(size: Size, divisor: u32) -> Reduction {
+    Reduction::keeping(size, u64::from(size.shorter_side() / divisor))
+}
+
 /// The mean of `divisor` by `divisor` pixels, in each channel.
 fn mean(pixels: &Pixels, (row, column): (usize, usize), divisor: usize) -> [usize; 3] {
     let mut sums = [0; 3];
@@ -65,7 +70,7 @@ fn a_reduced_picture_has_the_means_of_its_pixels() {
         let whole = expected(&file);
         let size = Size { width: whole.width(), height: whole.height() };
         for divisor in [2, 4, 8] {
-            let reduction = Reduction::keeping(size, u64::from(size.shorter_side() / divisor));
+            let reduction = by(size, divisor);
             assert_eq!(reduction.divisor(), divisor);
             let reduced = reduction.of(size);
             let all = (0..reduced.height, 0..reduced.width);
@@ -153,7 +158,7 @@ proptest! {
     ) {
         let file = encoded([width, height], colors, content, coding);
         let size = Size { width: u32::try_from(width).unwrap(), height: u32::try_from(height).unwrap() };
-        let reduction = Reduction::keeping(size, u64::from(size.shorter_side() / divisor));
+        let reduction = by(size, divisor);
         let reduced = reduction.of(size);
         let [rows, columns] = [(rows, reduced.height), (columns, reduced.width)]
             .map(|(seed, side)| range(seed, side as usize));
@@ -168,13 +173,13 @@ proptest! {
     }
 }
 
-/// Counts the steps that it is asked for, of four bits each.
+/// Counts the MCUs that it is asked for, of four bits each.
 struct Counter(u32);
 
 impl Reader for Counter {
     fn restart(&mut self) {}
 
-    fn step(&mut self, bits: &mut Bits<'_>, _: (u32, u32)) -> Option<()> {
+    fn mcu(&mut self, bits: &mut Bits<'_>, _: (u32, u32)) -> Option<()> {
         self.0 += 1;
         bits.refill();
         bits.pass(4);

@@ -1,17 +1,17 @@
-//! The numbers of a block, looked up with their code words.
+//! The coefficients of a block, looked up with their code words.
 
 use super::bits::Bits;
 use super::codes::{END_OF_BLOCK, Kind, Meaning};
 use super::follower::BLOCK;
 use super::words::Words;
 
-/// Bits that are looked at together: most words, and most numbers behind them.
+/// Bits that are looked at together: most words, and most coefficients behind them.
 const WINDOW: u32 = 11;
 
-/// Marks a word among the bits of a [`Number`] of which the window does not show everything.
+/// Marks a word among the bits of an [`Entry`] of which the window does not show everything.
 const CUT_OFF: u8 = 0x80;
 
-/// Where a block's numbers lie in it, row by row, in the order of the file.
+/// Where a block's coefficients lie in it, row by row, in the order of the file.
 pub(super) const ZIGZAG: [u8; BLOCK as usize] = [
     0, 1, 8, 16, 9, 2, 3, 10, 17, 24, 32, 25, 18, 11, 4, 5, 12, 19, 26, 33, 40, 48, 41, 34, 27, 20,
     13, 6, 7, 14, 21, 28, 35, 42, 49, 56, 57, 50, 43, 36, 29, 22, 15, 23, 30, 37, 44, 51, 58, 59,
@@ -20,50 +20,50 @@ pub(super) const ZIGZAG: [u8; BLOCK as usize] = [
 
 /// What a window begins with.
 #[derive(Clone, Copy)]
-struct Number {
-    /// How many bits it has, where it is cut off.
+struct Entry {
+    /// The coefficient, or how many bits it has where it is cut off.
     value: i16,
     /// As in [`Meaning`].
     places: u8,
-    /// Of the word and the number; of the word alone where the number is cut off, and none where the word is.
+    /// Of the word and the coefficient; of the word alone where that is cut off, and none where the word is.
     bits: u8,
 }
 
 /// The code words of one table with what they stand for.
-pub(super) struct Numbers<'a> {
-    entries: Box<[Number; 1 << WINDOW]>,
+pub(super) struct CoefficientTable<'a> {
+    entries: Box<[Entry; 1 << WINDOW]>,
     words: Words<'a>,
     kind: Kind,
 }
 
-/// Those of a block's mean and of the rest of it.
+/// Those of a block's DC coefficient and of its AC coefficients.
 #[derive(Clone, Copy)]
-pub(super) struct BlockNumbers<'a> {
-    pub(super) mean: &'a Numbers<'a>,
-    pub(super) rest: &'a Numbers<'a>,
+pub(super) struct BlockReader<'a> {
+    pub(super) dc: &'a CoefficientTable<'a>,
+    pub(super) ac: &'a CoefficientTable<'a>,
 }
 
-impl<'a> Numbers<'a> {
+impl<'a> CoefficientTable<'a> {
     /// Of a table as the file has it; `None` where no such words can be, or stand for what a
     /// baseline file cannot have.
     pub(super) fn new(counts: &[u8; 16], symbols: &'a [u8], kind: Kind) -> Option<Self> {
         let words = Words::new(counts, symbols)?;
-        let unknown = Number { value: 0, places: 0, bits: CUT_OFF };
+        let unknown = Entry { value: 0, places: 0, bits: CUT_OFF };
         let mut entries = Box::new([unknown; 1 << WINDOW]);
         for word in words.iter() {
             let Meaning { places, size } = Meaning::of(word.symbol, kind)?;
-            let cut_off = Number { value: size.into(), places, bits: word.length | CUT_OFF };
+            let cut_off = Entry { value: size.into(), places, bits: word.length | CUT_OFF };
             for window in word.windows(WINDOW).into_iter().flatten() {
                 let bits = word.length + size;
                 let behind = ((window as u64) << (u64::BITS - WINDOW)) << word.length;
-                let whole = || Number { value: number(behind, size), places, bits };
+                let whole = || Entry { value: extended(behind, size), places, bits };
                 entries[window] = if u32::from(bits) <= WINDOW { whole() } else { cut_off };
             }
         }
         Some(Self { entries, words, kind })
     }
 
-    /// The next number and the places that it takes; `None` where there is none.
+    /// The next coefficient and the places that it takes; `None` where there is none.
     #[inline]
     fn take(&self, bits: &mut Bits<'_>) -> Option<(i16, u8)> {
         let found = self.entries[(bits.next() >> (u64::BITS - WINDOW)) as usize];
@@ -75,7 +75,7 @@ impl<'a> Numbers<'a> {
     }
 
     #[inline(never)]
-    fn take_cut_off(&self, bits: &mut Bits<'_>, found: Number) -> Option<(i16, u8)> {
+    fn take_cut_off(&self, bits: &mut Bits<'_>, found: Entry) -> Option<(i16, u8)> {
         let (length, Meaning { places, size }) = if found.bits == CUT_OFF {
             let word = self.words.longer_than(WINDOW, bits.next())?;
             (word.length, Meaning::of(word.symbol, self.kind)?)
@@ -84,37 +84,37 @@ impl<'a> Numbers<'a> {
             (found.bits & !CUT_OFF, Meaning { places: found.places, size })
         };
         bits.pass(length);
-        let value = number(bits.next(), size);
+        let value = extended(bits.next(), size);
         bits.pass(size);
         Some((value, places))
     }
 }
 
-impl BlockNumbers<'_> {
-    /// Reads the mean, which stands as its difference to the one before.
+impl BlockReader<'_> {
+    /// Reads the DC coefficient, which stands as its difference to the one before.
     #[inline]
-    pub(super) fn read_mean(self, bits: &mut Bits<'_>, mean: &mut i16) -> Option<()> {
+    pub(super) fn read_dc(self, bits: &mut Bits<'_>, dc: &mut i16) -> Option<()> {
         bits.refill();
-        let (difference, _) = self.mean.take(bits)?;
-        *mean = mean.wrapping_add(difference);
+        let (difference, _) = self.dc.take(bits)?;
+        *dc = dc.wrapping_add(difference);
         Some(())
     }
 
-    /// Reads the rest into a block of zeros, and says whether there is any; `None` where there is no
-    /// such block.
+    /// Reads the AC coefficients into a block of zeros, and says whether there are any; `None` where there
+    /// is no such block.
     #[inline]
-    pub(super) fn read_rest(self, bits: &mut Bits<'_>, block: &mut [i16; 64]) -> Option<bool> {
-        // Its mean has left bits for one word.
+    pub(super) fn read_ac(self, bits: &mut Bits<'_>, block: &mut [i16; 64]) -> Option<bool> {
+        // The DC coefficient has left bits for one word.
         let mut place = 1;
         loop {
-            let (value, places) = self.rest.take(bits)?;
+            let (value, places) = self.ac.take(bits)?;
             place += places;
             if place >= BLOCK {
                 return end(place, value, block);
             }
             put(block, place, value);
             bits.refill();
-            let (value, places) = self.rest.take(bits)?;
+            let (value, places) = self.ac.take(bits)?;
             place += places;
             if place >= BLOCK {
                 return end(place, value, block);
@@ -124,14 +124,14 @@ impl BlockNumbers<'_> {
     }
 }
 
-/// Puts a number where `place` comes next.
+/// Puts a coefficient where `place` comes next.
 #[inline]
 fn put(block: &mut [i16; 64], place: u8, value: i16) {
     let place = ZIGZAG[usize::from((place - 1) % BLOCK)];
     block[usize::from(place % BLOCK)] = value;
 }
 
-/// A block ends with its last number, if that is not zero, or with the word for its end.
+/// A block ends with its last coefficient, if that is not zero, or with the word for its end.
 #[inline]
 fn end(place: u8, value: i16, block: &mut [i16; 64]) -> Option<bool> {
     match place {
@@ -143,8 +143,8 @@ fn end(place: u8, value: i16, block: &mut [i16; 64]) -> Option<bool> {
     }
 }
 
-/// The number of `size` bits that the upper ones say: below zero where the first is not set.
-fn number(bits: u64, size: u8) -> i16 {
+/// The coefficient of `size` bits that the upper ones say: below zero where the first is not set.
+fn extended(bits: u64, size: u8) -> i16 {
     let said = i16::try_from(bits.unbounded_shr(u64::BITS - u32::from(size))).unwrap_or_default();
     let is_negative = bits >> 63 == 0;
     if is_negative { said - ((1 << size) - 1) } else { said }
