@@ -1,6 +1,6 @@
 //! The command line: one file a command, and what each failure's exit code is.
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 use std::future::Future;
 use thiserror::Error;
 
@@ -81,7 +81,7 @@ impl Cli {
     #[must_use]
     pub fn read() -> Self {
         Self::try_parse().unwrap_or_else(|mut error| {
-            environment::name_variable(&mut error);
+            environment::name_variable(&mut error, &Self::command());
             error.exit()
         })
     }

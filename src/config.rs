@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 use clap::Args;
+use clap::builder::BoolishValueParser;
 use thiserror::Error;
 
 use self::doors::DoorFlags;
@@ -38,7 +39,7 @@ const MEMORY_SHARE: u64 = 3;
 #[derive(Args, Debug)]
 pub struct ServeFlags {
     /// Check the configuration, the models and the device, then exit
-    #[arg(long)]
+    #[arg(long, env = "RESNET_SERVE_CHECK", value_parser = BoolishValueParser::new())]
     pub check: bool,
 
     /// Model folder, or a file that names a folder beside it; may be given several times, in the

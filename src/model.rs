@@ -138,11 +138,11 @@ impl Model {
         let manifest = manifest(folder)?;
         let graph = folder.join(&manifest.weights.file);
         let mut mistakes = Vec::new();
-        keep(recipe::build_if_missing(&manifest.weights, &graph), &mut mistakes);
+        let built = keep(recipe::build_if_missing(&manifest.weights, &graph), &mut mistakes);
         let labels = keep(labels::read(&folder.join(&manifest.output.labels)), &mut mistakes);
-        let begun = Fingerprint::begin(&graph);
-        let fingerprint = begun.map_err(|cause| unreadable(&manifest, &graph, &cause.to_string()));
-        match (labels, keep(fingerprint, &mut mistakes)) {
+        let unread = |cause: io::Error| unreadable(&manifest, &graph, &cause.to_string());
+        let begun = built.map(|()| Fingerprint::begin(&graph).map_err(unread));
+        match (labels, begun.and_then(|begun| keep(begun, &mut mistakes))) {
             (Some(labels), Some(fingerprint)) => {
                 let (members, folder) = (Vec::new(), folder.to_owned());
                 Ok(Self { manifest, labels, graph, members, folder, fingerprint })
@@ -316,6 +316,19 @@ mod tests {
         assert_eq!(error.mistakes.len(), 2, "{error}");
         assert!(error.to_string().contains("labels.tsv"), "{error}");
         assert!(error.to_string().contains("model.onnx"), "{error}");
+    }
+
+    #[test]
+    fn a_graph_that_cannot_be_written_is_one_mistake() {
+        let recipe = "[weights.build]\nnetwork = \"cifar-resnet20\"\n[input]";
+        let manifest = MANIFEST.replace("[input]", recipe);
+        let files = [("model.toml", manifest.as_str()), ("labels.tsv", "a\tA\nb\tB\n")];
+        let folder = folder(&files);
+        let part = format!("model.onnx.{}.part", std::process::id());
+        fs::create_dir(folder.path().join(part)).unwrap();
+        let error = Model::load(folder.path()).unwrap_err();
+        assert_eq!(error.mistakes.len(), 1, "{error}");
+        assert!(error.mistakes[0].starts_with("weights.build: cannot write"), "{error}");
     }
 
     #[test]

@@ -54,6 +54,9 @@ pub enum ServeError {
     /// A model cannot be served.
     #[error(transparent)]
     Start(#[from] StartError),
+    /// A model is asked for twice.
+    #[error("the model `{}` is given twice", .0.display())]
+    Twice(PathBuf),
     /// Two models have one name.
     #[error(
         "two models are named `{name}`: `{}` and `{}`; change `name` in the model.toml of one",

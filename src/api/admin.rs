@@ -88,7 +88,10 @@ async fn set_log_level(
     let directives = directives.map_err(unread)?;
     let invalid = |cause: LogLevelError| ApiError::InvalidRequest(cause.to_string());
     let directives: Directives = directives.parse().map_err(invalid)?;
-    admin.log_level.set(directives.clone()).map_err(invalid)?;
+    admin.log_level.set(directives.clone()).map_err(|error| {
+        tracing::error!(%error, "the log level cannot be changed");
+        ApiError::Internal
+    })?;
     tracing::warn!(level = %directives, "the log level was changed");
     Ok(Json(json!({"log_level": directives.to_string()})))
 }

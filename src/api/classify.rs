@@ -112,8 +112,8 @@ pub(super) async fn classify(
     request::describe(model.name(), upload.images.len());
     let request = model.pipeline.request(top_k, deadline).wanting(wanted).cropped(crops);
     let request = request.timed(times.clone());
-    let lacks_line_ends = lacks_line_ends(&headers, &upload.images);
-    let results = hinted(classify_all(&model, upload, request).await?, lacks_line_ends);
+    let may_be_stripped = may_be_stripped(&headers, &upload.images);
+    let results = hinted(classify_all(&model, upload, request).await?, may_be_stripped);
     let responding = times.begin(Stage::Respond);
     let predictions = results.len() * top_k;
     let served = Arc::clone(&model);
@@ -222,20 +222,20 @@ async fn classify_all(
     Ok(join_all(images.map(classify)).await)
 }
 
-/// Whether curl's `-d` may have sent them, which takes line ends out.
-fn lacks_line_ends(headers: &HeaderMap, images: &[Result<Encoded, ImageError>]) -> bool {
+/// Whether curl's `-d` may have sent them, which takes out line ends and zeros.
+fn may_be_stripped(headers: &HeaderMap, images: &[Result<Encoded, ImageError>]) -> bool {
     const FORM: &[u8] = b"application/x-www-form-urlencoded";
-    let lacks = |image: &Encoded| memchr::memchr3(b'\r', b'\n', 0, &image.bytes).is_none();
+    let has_none = |image: &Encoded| memchr::memchr3(b'\r', b'\n', 0, &image.bytes).is_none();
     headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes() == FORM)
-        && images.iter().flatten().all(lacks)
+        && images.iter().flatten().all(has_none)
 }
 
 /// curl's `-d` is mistaken for `--data-binary` more often than anything.
 fn hinted(
     mut results: Vec<Result<Classification, ClassifyError>>,
-    lacks_line_ends: bool,
+    may_be_stripped: bool,
 ) -> Vec<Result<Classification, ClassifyError>> {
-    if lacks_line_ends {
+    if may_be_stripped {
         for result in &mut results {
             if let Err(ClassifyError::Image(ImageError::Undecodable { reason })) = result {
                 reason.push_str(

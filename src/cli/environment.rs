@@ -6,7 +6,7 @@ use std::ffi::OsString;
 
 use clap::builder::StyledStr;
 use clap::error::{ContextKind, ContextValue};
-use clap::{Command, Error};
+use clap::{Arg, Command, Error};
 
 /// What the names of all of them begin with.
 const PREFIX: &str = "RESNET_SERVE_";
@@ -15,27 +15,27 @@ const PREFIX: &str = "RESNET_SERVE_";
 const OF_SERVICES: [&str; 5] = ["_SERVICE_HOST", "_SERVICE_PORT", "_TCP", "_UDP", "_SCTP"];
 
 /// Names the variable where a value that is wrong was one's, as nobody has typed the flag.
-pub(super) fn name_variable(error: &mut Error) {
+pub(super) fn name_variable(error: &mut Error, command: &Command) {
     let Some(ContextValue::String(argument)) = error.get(ContextKind::InvalidArg) else { return };
     let flag = argument.split([' ', '=', '[']).next().unwrap_or_default();
     let is_typed = |typed: OsString| {
         let typed = typed.to_string_lossy();
         typed.strip_prefix(flag).is_some_and(|rest| rest.is_empty() || rest.starts_with('='))
     };
-    let Some(name) = flag.strip_prefix("--").filter(|_| !env::args_os().any(is_typed)) else {
-        return;
-    };
-    let variable = format!("{PREFIX}{}", name.replace('-', "_").to_uppercase());
+    let long = flag.strip_prefix("--");
+    let of_flag = variables(command).into_iter().find(|(of, _)| Some(of.as_str()) == long);
+    let Some((_, variable)) = of_flag.filter(|_| !env::args_os().any(is_typed)) else { return };
     if env::var_os(&variable).is_some() {
-        let tip = StyledStr::from(format!("the value is that of the variable `{variable}`"));
-        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip]));
+        let words = format!("the value is that of the variable `{}`", variable.display());
+        let tips = vec![StyledStr::from(words)];
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(tips));
     }
 }
 
 /// Variables of such names that stand for no flag: most likely they are misspelt.
 pub(super) fn unknown(command: &Command) -> Vec<String> {
-    let mut known = HashSet::new();
-    add_variables(command, &mut known);
+    let known: HashSet<OsString> =
+        variables(command).into_iter().map(|(_, variable)| variable).collect();
     let name = |(name, value): (OsString, OsString)| {
         let name = name.into_string().ok()?;
         let is_unknown = name.starts_with(PREFIX) && !known.contains(&OsString::from(&name));
@@ -46,11 +46,11 @@ pub(super) fn unknown(command: &Command) -> Vec<String> {
     names
 }
 
-fn add_variables(command: &Command, known: &mut HashSet<OsString>) {
-    known.extend(command.get_arguments().filter_map(|flag| flag.get_env()).map(OsString::from));
-    for command in command.get_subcommands() {
-        add_variables(command, known);
-    }
+/// The flags of a command, and of those in it, that variables stand for, with these.
+fn variables(command: &Command) -> Vec<(String, OsString)> {
+    let of_flag = |flag: &Arg| Some((flag.get_long()?.to_owned(), flag.get_env()?.to_owned()));
+    let own = command.get_arguments().filter_map(of_flag);
+    own.chain(command.get_subcommands().flat_map(variables)).collect()
 }
 
 fn is_of_kubernetes(name: &str, value: &str) -> bool {
@@ -60,7 +60,20 @@ fn is_of_kubernetes(name: &str, value: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use clap::CommandFactory as _;
+
     use super::*;
+    use crate::cli::Cli;
+
+    #[test]
+    fn each_flag_of_serve_is_a_variable_too() {
+        let command = Cli::command();
+        let serve = command.find_subcommand("serve").unwrap();
+        for flag in serve.get_arguments().filter_map(Arg::get_long).filter(|long| *long != "help") {
+            let name = format!("{PREFIX}{}", flag.replace('-', "_").to_uppercase());
+            assert!(variables(serve).contains(&(flag.to_owned(), name.into())), "{flag}");
+        }
+    }
 
     #[test]
     fn what_kubernetes_says_of_a_service_is_no_flag_misspelt() {

@@ -38,6 +38,7 @@ impl From<ServeError> for Failure {
     fn from(error: ServeError) -> Self {
         match error {
             ServeError::Start(_)
+            | ServeError::Twice(_)
             | ServeError::SameName { .. }
             | ServeError::Keys(_)
             | ServeError::JpegUnit { .. }

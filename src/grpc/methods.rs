@@ -31,7 +31,7 @@ const STREAMS: [&str; 4] = [
 const BY_VALUE: &str = "tensors are sent in the message, as raw contents";
 
 /// Where there is what some of Triton's methods are for.
-const ELSEWHERE: [(&str, &str); 9] = [
+const ELSEWHERE: [(&str, &str); 12] = [
     ("ModelStatistics", "what is counted and timed is at `GET /metrics` of the admin listener"),
     ("RepositoryIndex", "the models are listed at `GET /models` of the HTTP listener"),
     (
@@ -42,7 +42,10 @@ const ELSEWHERE: [(&str, &str); 9] = [
     ("TraceSetting", "`--otlp-endpoint` sends traces"),
     ("SystemSharedMemoryStatus", BY_VALUE),
     ("SystemSharedMemoryRegister", BY_VALUE),
+    ("SystemSharedMemoryUnregister", BY_VALUE),
+    ("CudaSharedMemoryStatus", BY_VALUE),
     ("CudaSharedMemoryRegister", BY_VALUE),
+    ("CudaSharedMemoryUnregister", BY_VALUE),
     ("LogSettings", "the log's level is set by `PUT /log-level` to the admin listener"),
 ];
 

@@ -67,11 +67,14 @@ impl Ensemble {
                     "ensemble.members: `{}` is an ensemble itself",
                     folder.display()
                 )),
-                None if !folder.exists() => mistakes.push(format!(
-                    "ensemble.members: there is no folder `{}`; `resnet-serve model list` shows which \
-                     there are",
-                    folder.display()
-                )),
+                None if folder.try_exists().is_ok_and(|is_there| !is_there) => {
+                    let parent = folder.parent().unwrap_or(&folder).display();
+                    mistakes.push(format!(
+                        "ensemble.members: there is no folder `{}`; `resnet-serve model list {parent}` \
+                         shows which there are",
+                        folder.display()
+                    ));
+                }
                 None => match Model::load_network(&folder) {
                     Ok(member) => members.push(Arc::new(member)),
                     Err(error) => {

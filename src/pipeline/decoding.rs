@@ -233,7 +233,7 @@ impl Cropping {
             }
         };
         let open = || {
-            // The library says in which way.
+            // The library decodes all of it, and says what is wrong.
             if is_broken {
                 return self.transform.open(&image.bytes, &header);
             }

@@ -56,12 +56,16 @@ impl Loader {
 
     /// Loads every model of the configuration. Two of one name are refused before any is loaded.
     pub(super) fn load_all(&self) -> Result<Vec<Ready>, ServeError> {
-        let mut named: HashMap<String, &PathBuf> = HashMap::new();
+        let mut named: HashMap<String, PathBuf> = HashMap::new();
         for folder in &self.config.models {
-            let name = model::name(folder).map_err(StartError::from)?;
-            if let Some(other) = named.insert(name.clone(), folder) {
-                let folders = [other.clone(), folder.clone()];
-                return Err(ServeError::SameName { name, folders });
+            let folder = model::resolve(folder).map_err(StartError::from)?;
+            let name = model::name(&folder).map_err(StartError::from)?;
+            match named.insert(name.clone(), folder.clone()) {
+                Some(other) if other == folder => return Err(ServeError::Twice(folder)),
+                Some(other) => {
+                    return Err(ServeError::SameName { name, folders: [other, folder] });
+                }
+                None => {}
             }
         }
         let all =

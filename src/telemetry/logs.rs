@@ -51,11 +51,10 @@ impl LogLevel {
     ///
     /// # Errors
     ///
-    /// When the log has ended; the level stays as it was.
-    pub fn set(&self, directives: Directives) -> Result<(), LogLevelError> {
+    /// When this is not the log of the process; nothing is changed then.
+    pub fn set(&self, directives: Directives) -> Result<(), reload::Error> {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-        let filter = directives.filter();
-        self.handle.reload(filter).map_err(|cause| directives.wrong(cause))?;
+        self.handle.reload(directives.filter())?;
         *current = directives;
         Ok(())
     }
@@ -70,16 +69,16 @@ impl LogLevel {
 impl Directives {
     /// ONNX Runtime tells at info what it does to every node; only those who ask for that get it.
     fn filter(&self) -> EnvFilter {
-        EnvFilter::new(format!("ort=warn,{self}"))
-    }
-
-    fn wrong(&self, reason: impl Display) -> LogLevelError {
-        LogLevelError { directives: self.0.clone(), reason: reason.to_string() }
+        let mut levels = self.0.rsplit(',').filter_map(|directive| directive.parse().ok());
+        let is_verbose = levels.next().is_some_and(|level: LevelFilter| level > LevelFilter::WARN);
+        let quiet = if is_verbose { "ort=warn," } else { "" };
+        EnvFilter::new(format!("{quiet}{self}"))
     }
 
     /// Those of the variable that Rust's programs read, where there are any.
-    fn of_environment() -> Option<Self> {
-        env::var("RUST_LOG").ok()?.parse().ok()
+    fn of_environment() -> Result<Option<Self>, LogLevelError> {
+        let text = env::var("RUST_LOG").ok().filter(|text| !text.is_empty());
+        text.map(|text| text.parse()).transpose()
     }
 }
 
@@ -87,17 +86,18 @@ impl FromStr for Directives {
     type Err = LogLevelError;
 
     fn from_str(text: &str) -> Result<Self, LogLevelError> {
-        let directives = Self(text.trim().to_owned());
-        let Self(text) = &directives;
-        // A filter would take any other word for the name of a module, and say nothing any more.
-        let is_level = !text.is_empty() && text.parse::<LevelFilter>().is_ok();
-        if !is_level && !text.contains('=') {
-            return Err(directives.wrong("it is neither a level nor `module=level`"));
+        let wrong = |reason: String| LogLevelError { directives: text.trim().to_owned(), reason };
+        let directives: Vec<&str> = text.split(',').map(str::trim).collect();
+        for directive in &directives {
+            // A filter would take any other word for the name of a module, and say nothing any more.
+            let is_level = !directive.is_empty() && directive.parse::<LevelFilter>().is_ok();
+            if !is_level && !directive.contains('=') {
+                return Err(wrong(format!("`{directive}` is neither a level nor `module=level`")));
+            }
         }
-        match EnvFilter::try_new(text) {
-            Ok(_) => Ok(directives),
-            Err(cause) => Err(directives.wrong(cause)),
-        }
+        let directives = directives.join(",");
+        EnvFilter::try_new(&directives).map_err(|cause| wrong(cause.to_string()))?;
+        Ok(Self(directives))
     }
 }
 
@@ -127,7 +127,11 @@ pub(super) fn start_with(
     directives: Option<Directives>,
     traces: Option<AnyLayer>,
 ) -> LogLevel {
-    let directives = directives.or_else(Directives::of_environment).unwrap_or_default();
+    let (of_environment, wrong) = match Directives::of_environment() {
+        Ok(directives) => (directives, None),
+        Err(error) => (None, Some(error)),
+    };
+    let directives = directives.or(of_environment).unwrap_or_default();
     let (filter, handle) = reload::Layer::new(directives.filter());
     let lines = fmt::layer().with_writer(io::stderr).with_target(false);
     let lines = match format {
@@ -139,5 +143,8 @@ pub(super) fn start_with(
     let layers: Vec<AnyLayer> = traces.into_iter().chain([lines]).collect();
     // A second start in one process, as in tests, keeps the first one's log.
     let _ = tracing_subscriber::registry().with(layers).try_init();
+    if let Some(error) = wrong {
+        tracing::warn!(%error, "RUST_LOG is ignored");
+    }
     LogLevel { handle, current: Arc::new(Mutex::new(directives)) }
 }

@@ -77,12 +77,15 @@ async fn a_log_level_that_is_none_is_refused() {
     let (router, _) = listener();
     let put = |body: &'static str| Request::put("/log-level").body(Body::from(body)).unwrap();
     assert_eq!(send(&router, put("debug")).await.0, StatusCode::OK);
-    assert_eq!(get(&router, "/log-level").await.1, r#"{"log_level":"debug"}"#);
-    for wrong in ["resnet_serve=loud", "debg", "very bad", ""] {
+    for wrong in ["resnet_serve=loud", "debg", "very bad", "", "resnet_serve=debug,wran"] {
         let (status, text) = send(&router, put(wrong)).await;
         assert_eq!(status, StatusCode::BAD_REQUEST, "{text}");
         assert!(text.contains(wrong), "{text}");
     }
+    assert_eq!(get(&router, "/log-level").await.1, r#"{"log_level":"debug"}"#);
+    assert_eq!(send(&router, put("info, resnet_serve=debug ")).await.0, StatusCode::OK);
+    let (_, level) = get(&router, "/log-level").await;
+    assert_eq!(level, r#"{"log_level":"info,resnet_serve=debug"}"#);
 }
 
 #[tokio::test]

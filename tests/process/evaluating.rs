@@ -114,6 +114,19 @@ fn the_table_has_the_figures_and_the_worst_classes() {
 }
 
 #[test]
+fn where_every_answer_is_right_no_class_is_the_worst() {
+    let data = Data::new();
+    for class in fs::read_dir(&data.folder).unwrap() {
+        for index in (0..PICTURES).step_by(3) {
+            // One of the folders has it.
+            let _ = fs::remove_file(class.as_ref().unwrap().path().join(format!("{index}.png")));
+        }
+    }
+    let table = stdout(&data.evaluate(&[]));
+    assert!(table.contains("100.00 %") && !table.contains("WORST CLASSES"), "{table}");
+}
+
+#[test]
 fn a_score_that_is_too_low_is_exit_code_1() {
     let data = Data::new();
     assert!(data.evaluate(&["--min-top1=66"]).status.success());

@@ -219,9 +219,16 @@ fn the_level_of_the_log_is_said_at_the_start() {
     let check = |level: &str| {
         run(&["serve", "--check", "--log-level", level, "--model", &model.argument()])
     };
-    let said = stderr(&check("warn"));
-    assert!(!said.contains("INFO"), "{said}");
+    let said = stderr(&check("off"));
+    assert!(said.is_empty(), "{said}");
     assert!(stderr(&check("info")).contains("INFO"));
+    let arguments = ["serve", "--check", "--log-level=info", "--model", &model.argument()];
+    let output = command().args(arguments).env("RUST_LOG", "off").output().unwrap();
+    assert!(stderr(&output).contains("INFO"), "the flag goes before the variable");
+    let without = [&arguments[..2], &arguments[3..]].concat();
+    let output = command().args(without).env("RUST_LOG", "wran").output().unwrap();
+    let said = stderr(&output);
+    assert!(said.contains("RUST_LOG is ignored") && said.contains("`wran`"), "{said}");
     let refused = check("loud");
     assert_eq!(refused.status.code(), Some(2));
     assert!(stderr(&refused).contains("`loud` is no log level"), "{}", stderr(&refused));

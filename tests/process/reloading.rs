@@ -168,8 +168,20 @@ fn two_models_of_one_name_are_refused_before_either_is_loaded() {
     let output = run(&arguments);
     assert_eq!(output.status.code(), Some(78));
     let said = stderr(&output);
-    assert!(said.contains("two models are named `cifar-resnet20`: `"), "{said}");
+    let [one, other] = [first.argument(), second.argument()];
+    let words = format!("two models are named `cifar-resnet20`: `{one}` and `{other}`");
+    assert!(said.contains(&words), "{said}");
     assert!(!said.contains("warmed up"), "{said}");
+}
+
+#[test]
+fn one_model_that_is_given_twice_is_refused() {
+    let model = SmallModel::build();
+    let named = model.file("named", b"small");
+    let output = run(&["serve", "--check", "--model", &model.argument(), "--model", &named]);
+    assert_eq!(output.status.code(), Some(78));
+    let words = format!("the model `{}` is given twice", model.argument());
+    assert!(stderr(&output).contains(&words), "{}", stderr(&output));
 }
 
 /// Two models of one name, and a file that says which of them is meant.

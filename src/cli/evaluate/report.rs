@@ -163,8 +163,13 @@ fn write_worst(
     scores: &[ClassScore],
     classes: &Classes,
 ) -> fmt::Result {
+    let mistaken = scores.iter().filter(|one| !one.confusions.is_empty());
+    let worst: Vec<&ClassScore> = mistaken.take(WORST).collect();
+    if worst.is_empty() {
+        return Ok(());
+    }
     writeln!(out, "\n{:<24} {:>8} {:>8}  TAKEN FOR", "WORST CLASSES", "TOP-1", "PICTURES")?;
-    for one in scores.iter().take(WORST) {
+    for one in worst {
         let label: String = classes.label(one.class).text.chars().take(24).collect();
         let confusions = one.confusions.iter().take(CONFUSIONS);
         let confusions = confusions.map(|confusion| {
