@@ -42,11 +42,9 @@ pub(super) fn decode_part(
         return None;
     }
     let part = || Ok(Baseline::of(bytes, header).and_then(|file| file.decode(reduction, seen)));
-    if cfg!(debug_assertions) {
-        // A panic here is a fault of this program, which tests and fuzzing are to see.
-        return part().ok().flatten();
-    }
-    guarded(part).ok().flatten()
+    // A panic here is a fault of this program, which tests and fuzzing are to see.
+    let decoded = if cfg!(debug_assertions) { part() } else { guarded(part) };
+    decoded.ok().flatten()
 }
 
 fn decode_unguarded(

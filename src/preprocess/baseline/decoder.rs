@@ -159,7 +159,7 @@ impl ComponentReader<'_> {
             return (0..across * down).try_for_each(|_| self.skipper.pass(bits));
         }
         if row < seen.down.start || !seen.across.contains(&column) {
-            return (0..across * down).try_for_each(|_| self.pass_ac(bits));
+            return (0..across * down).try_for_each(|_| self.read_dc_alone(bits));
         }
         let column = (column - seen.across.start) as usize * across;
         let row = (row - seen.down.start) as usize * down;
@@ -175,7 +175,7 @@ impl ComponentReader<'_> {
     #[inline]
     fn block(&mut self, bits: &mut Bits<'_>, place: (usize, usize)) -> Option<()> {
         if self.plane.takes_dc_alone() {
-            self.pass_ac(bits)?;
+            self.read_dc_alone(bits)?;
             self.plane.put_dc(place, self.dc);
             return Some(());
         }
@@ -192,7 +192,7 @@ impl ComponentReader<'_> {
 
     /// Reads a block's DC coefficient, and passes over the others.
     #[inline]
-    fn pass_ac(&mut self, bits: &mut Bits<'_>) -> Option<()> {
+    fn read_dc_alone(&mut self, bits: &mut Bits<'_>) -> Option<()> {
         self.reader.read_dc(bits, &mut self.dc)?;
         self.skipper.pass_ac(bits, 1)
     }

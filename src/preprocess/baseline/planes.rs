@@ -19,7 +19,8 @@ pub(super) struct Plane {
     samples: Vec<u8>,
     /// The quantization table of its blocks, row by row.
     quantization: [u16; 64],
-    quarters: Quarters,
+    /// Where it is reduced to a quarter, each way.
+    quarters: Option<Quarters>,
 }
 
 impl Plane {
@@ -31,7 +32,8 @@ impl Plane {
     ) -> Self {
         let [x, y] = reduction;
         let stride = across * SIDE / x;
-        let (samples, quarters) = (vec![0; stride * down * SIDE / y], Quarters::new(&quantization));
+        let quarters = (reduction == [4, 4]).then(|| Quarters::new(&quantization));
+        let samples = vec![0; stride * down * SIDE / y];
         Self { reduction, stride, samples, quantization, quarters }
     }
 
@@ -44,8 +46,9 @@ impl Plane {
     /// Transforms a block's coefficients to the samples of the one at that place, in blocks.
     #[inline]
     pub(super) fn put(&mut self, place: (usize, usize), coefficients: &[i16; 64]) {
-        if self.reduction == [4, 4] {
-            return self.copy(place, &self.quarters.means(coefficients));
+        if let Some(quarters) = &self.quarters {
+            let means = quarters.means(coefficients);
+            return self.copy(place, &means);
         }
         let mut samples = [0; 64];
         (ROUTINES.idct_islow)(coefficients, &self.quantization, &mut samples);
